@@ -1,0 +1,29 @@
+# One command each; the scripts in deploy/ do the work.
+.DEFAULT_GOAL := help
+.PHONY: help up down test check format lock clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+up: ## Start the console at http://127.0.0.1:8000 (DEMO=0: no demo cluster; MEDSTACK_PORT=…)
+	@deploy/up
+
+down: ## Stop the console that `make up` started, and the Engines of its local nodes
+	@deploy/down
+
+test: ## Run all tests, on SQLite, PostgreSQL and real Engines (SUITES="pages-sqlite …": some)
+	@deploy/test $(SUITES)
+
+check: ## Check style, types, migrations and the production settings
+	@deploy/check
+
+format: ## Put the code into the house's form
+	@deploy/venv.sh requirements-dev.txt
+	.venv/bin/python -m ruff check --fix-only .
+	.venv/bin/python -m ruff format .
+
+lock: ## Pin the newest allowed versions of all Python packages, with hashes
+	@deploy/lock
+
+clean: ## Remove what was built (.venv, caches); the console's data in var/ stays
+	@deploy/clean

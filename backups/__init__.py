@@ -1,0 +1,1 @@
+"""Snapshots of clusters: what to keep, how to restore it, and the evidence."""

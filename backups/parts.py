@@ -1,0 +1,164 @@
+"""The parts of a snapshot, and what can never be true of them.
+
+A report is what one agent captured on its node; the leading manager's has the environment as well.
+No part ever contains the value of a secret or the credentials of a registry.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+from backups.canonical import BadManifest, Json
+
+VolumeState = Literal["captured", "failed", "excluded"]
+
+FORMAT = 1
+IDENTITY = re.compile(r"[0-9a-f]{64}")
+# Names under which the Engine, a registry or its client hands over what must stay secret.
+VALUES = {"data"}
+CREDENTIALS = {"password", "auth", "identitytoken", "registrytoken", "x-registry-auth"}
+
+
+class VolumeKey(NamedTuple):
+    """One volume of one node: a volume's name alone says nothing about where its data is."""
+
+    node: str
+    volume: str
+
+    def __str__(self) -> str:
+        return f'Volume "{self.volume}" of node "{self.node}"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """One Swarm secret: what is known about it, never its value."""
+
+    name: str
+    restorable: bool
+    reason: str = ""
+    spec: Json = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        what = f'Secret "{self.name}"'
+        require(bool(self.name), "A secret has no name.")
+        require(self.restorable == (not self.reason), f"{what}: only a lost value has a reason.")
+        require(not _fields(self.spec) & VALUES, f"{what} carries its value.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The objects of the whole cluster, as the Engine's own JSON; failures in plain words."""
+
+    services: tuple[Json, ...] = ()
+    configs: tuple[Json, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    registries: tuple[Json, ...] = ()
+    networks: tuple[Json, ...] = ()
+    node_labels: tuple[Json, ...] = ()
+    domain_mappings: tuple[Json, ...] = ()
+    failures: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        refuse_twice((f'Secret "{secret.name}"' for secret in self.secrets), "the environment")
+        require(all(self.failures), "A failure of the environment has no reason.")
+        for registry in self.registries:
+            require(not _fields(registry) & CREDENTIALS, "A registry carries its credentials.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumePart:
+    """What became of one volume: its restic snapshot and restic's digest of the tree, or why not.
+
+    A failed one may have a snapshot, of which some files could not be read.
+    """
+
+    node: str
+    volume: str
+    state: VolumeState
+    snapshot: str = ""
+    tree: str = ""
+    files: int = 0
+    bytes: int = 0
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        require(bool(self.node and self.volume), "A volume has no name or no node.")
+        captured, nothing = self.state == "captured", not (self.snapshot or self.tree)
+        require(
+            captured == (not self.reason), f"{self.key}: a reason belongs to failed and excluded."
+        )
+        require(self.files >= 0 and self.bytes >= 0, f"{self.key} has a negative size.")
+        if self.state == "excluded" or (not captured and nothing):
+            require(
+                nothing and not (self.files or self.bytes),
+                f"{self.key} has a size but no snapshot.",
+            )
+        else:
+            ids = IDENTITY.fullmatch(self.snapshot) and IDENTITY.fullmatch(self.tree)
+            require(bool(ids), f"{self.key}: snapshot and tree need 64 hexadecimal digits each.")
+
+    @property
+    def key(self) -> VolumeKey:
+        """Return which volume this is."""
+        return VolumeKey(self.node, self.volume)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one agent did for one snapshot: the volumes it saw first, then what became of them."""
+
+    cluster: str
+    due: datetime
+    node: str
+    seen: tuple[str, ...] = ()
+    volumes: tuple[VolumePart, ...] = ()
+    environment: Environment | None = None
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        check_head(self.format, self.cluster, self.due)
+        what = f'the report of node "{self.node}"'
+        require(bool(self.node) and all(self.seen), f"A name is missing in {what}.")
+        refuse_twice((str(part.key) for part in self.volumes), what)
+        for part in self.volumes:
+            require(part.node == self.node, f"{part.key} is not of {what}.")
+
+
+def check_head(form: int, cluster: str, due: datetime) -> None:
+    """Raise BadManifest for an unknown format, no cluster or a time that is not in UTC."""
+    require(form == FORMAT, f"Format {form} is not known here; only {FORMAT} is.")
+    require(bool(cluster), "The cluster is missing.")
+    require(due.utcoffset() == timedelta(0), "The time of the snapshot is not in UTC.")
+
+
+def _fields(value: Any) -> set[str]:
+    """Return the lower-case names of all fields at any depth; labels are free text, not fields."""
+    return set(_walk(value))
+
+
+def _walk(value: Any) -> Iterator[str]:
+    """Yield the name of each field at any depth."""
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from _walk(inner)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield str(name).lower()
+            flat = isinstance(inner, dict) and all(isinstance(v, str) for v in inner.values())
+            if not (name == "Labels" and flat):
+                yield from _walk(inner)
+
+
+def refuse_twice(names: Iterable[str], where: str) -> None:
+    """Raise BadManifest if anything is named twice."""
+    for name, times in Counter(names).items():
+        require(times == 1, f"{name} is twice in {where}.")
+
+
+def require(met: bool, otherwise: str) -> None:
+    """Raise BadManifest, in plain words, unless a condition is met."""
+    if not met:
+        raise BadManifest(otherwise)

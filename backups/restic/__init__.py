@@ -1,0 +1,57 @@
+"""The only code that knows restic: repositories in, plain facts and sorted errors out.
+
+Without Django, so that the agent on the nodes uses it as well. Knows restic 0.14 and newer.
+"""
+
+from backups.restic.errors import (
+    Cancelled,
+    Damaged,
+    Full,
+    Locked,
+    NoRepository,
+    NotFound,
+    Refused,
+    ResticError,
+    ResticFailed,
+    Unreachable,
+    WrongPassword,
+)
+from backups.restic.keeping import check, forget, prune, unlock
+from backups.restic.reading import Entry, Snapshot, Stats, dump, listing, snapshots, stats
+from backups.restic.repository import Repository
+from backups.restic.restoring import Restoring, restore
+from backups.restic.saving import Progress, Summary, backup, backup_stdin, exists, initialise
+
+__all__ = [
+    "Cancelled",
+    "Damaged",
+    "Entry",
+    "Full",
+    "Locked",
+    "NoRepository",
+    "NotFound",
+    "Progress",
+    "Refused",
+    "Repository",
+    "ResticError",
+    "ResticFailed",
+    "Restoring",
+    "Snapshot",
+    "Stats",
+    "Summary",
+    "Unreachable",
+    "WrongPassword",
+    "backup",
+    "backup_stdin",
+    "check",
+    "dump",
+    "exists",
+    "forget",
+    "initialise",
+    "listing",
+    "prune",
+    "restore",
+    "snapshots",
+    "stats",
+    "unlock",
+]

@@ -1,0 +1,193 @@
+"""The list of clusters, and one cluster's page."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from clusters import preflight
+from clusters.actions import nodes as actions
+from clusters.forms.cluster import ClusterForm
+from clusters.models import Cluster, Node, Task
+from clusters.tasks.refresh import enqueue_refresh
+from clusters.views.status import TASK_KIND, node_kind
+from medstack import access
+from medstack.listing import Column, Listing
+from medstack.models import Operation
+
+
+@login_required
+@require_safe
+def clusters(request: HttpRequest) -> HttpResponse:
+    """List the clusters with what runs in them."""
+    present = Q(nodes__removed_at=None)
+    rows = (
+        access.clusters_for(request)
+        .select_related("company")
+        .annotate(
+            node_count=Count("nodes", filter=present, distinct=True),
+            service_count=Count("services", filter=Q(services__deleted_at=None), distinct=True),
+        )
+    )
+    listing = Listing(
+        request,
+        rows,
+        columns=(
+            Column("Cluster", "name"),
+            Column("Status"),
+            Column("Nodes", "node_count", numeric=True),
+            Column("Services", "service_count", numeric=True),
+            Column("Company", "company__name"),
+            Column("Last look", "observed_at"),
+        ),
+        search=("name", "company__name"),
+        sort="name",
+    )
+    listing.page.object_list = with_health(list(listing.page.object_list))
+    user = access.user_of(request)
+    can_create = access.companies_for(user, access.OPERATE).exists()
+    return render(
+        request,
+        "clusters/clusters.html",
+        {"listing": listing, "can_create": can_create, "nav_active": "clusters"},
+    )
+
+
+def with_health(rows: list[Cluster]) -> list[Cluster]:
+    """Give each cluster of a page its one word of health, with one query for all."""
+    nodes: dict[int, list[Node]] = {}
+    for node in Node.objects.present().filter(cluster__in=rows):
+        nodes.setdefault(node.cluster_id, []).append(node)
+    for row in rows:
+        row.health, row.health_kind = health(nodes.get(row.pk, []))  # type: ignore[attr-defined]
+    return rows
+
+
+def health(nodes: list[Node]) -> tuple[str, str]:
+    """Return a cluster's state as a word, and the word's kind."""
+    states = [node.status for node in nodes]
+    if not states:
+        return "Empty", "neutral"
+    if all(state == "Ready" for state in states):
+        return "Ready", "ok"
+    if "Creating" in states and "Down" not in states:
+        return "Creating", "progress"
+    down = states.count("Down")
+    return (f"{down} of {len(states)} nodes down", "danger") if down else ("Unknown", "warning")
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def new_cluster(request: HttpRequest) -> HttpResponse:
+    """Create a cluster and go on to its first node."""
+    companies = access.companies_for(access.user_of(request), access.OPERATE)
+    form = ClusterForm(request.POST or None, companies=companies)
+    if form.is_valid():
+        cluster = actions.create_cluster(
+            form.cleaned_data["company"],
+            form.cleaned_data["name"],
+            by=access.actor(request),
+            plain=form.cleaned_data.get("lab_plain_network", False),
+        )
+        return redirect("new_node", cluster.slug)
+    return render(
+        request,
+        "clusters/new_cluster.html",
+        {"form": form, "nav_active": "clusters"},
+        status=422 if form.is_bound else 200,
+    )
+
+
+@login_required
+@require_safe
+def cluster(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a cluster: its nodes, what runs where, and what is going on."""
+    found = access.cluster_for(request, slug)
+    enqueue_refresh(found.pk, older_than=5)
+    nodes = list(Node.objects.present().filter(cluster=found))
+    active = list(
+        Operation.objects.filter(cluster=found, state__in=Operation.ACTIVE).select_related(
+            "requested_by"
+        )[:10]
+    )
+    return render(
+        request,
+        "clusters/cluster.html",
+        {
+            "cluster": found,
+            "nodes": nodes,
+            "rows": [
+                {"node": node, "kind": node_kind(node), "warnings": preflight.warnings(node)}
+                for node in nodes
+            ],
+            "task_map": task_map(found, nodes),
+            "operations": active,
+            "recent": Operation.objects.filter(cluster=found).select_related("requested_by")[:8],
+            "networks": found.networks.all(),
+            "events": found.events.all()[:10],
+            "warnings": cluster_warnings(found, nodes),
+            "can_operate": access.may(request, found.company),
+            "is_settling": bool(active) or (found.is_stale and bool(nodes)),
+            "nav_active": "clusters",
+        },
+    )
+
+
+def task_map(cluster: Cluster, nodes: list[Node]) -> list[dict[str, Any]]:
+    """Return the nodes as columns with their live tasks as tiles."""
+    tasks: dict[int | None, list[dict[str, Any]]] = {}
+    live = Task.objects.filter(cluster=cluster, desired_state="running").select_related("service")
+    for task in live.order_by("service__name", "slot"):
+        tile = {
+            "name": task.service.name,
+            "note": f".{task.slot}" if task.slot else "",
+            "url": "",
+            "state": task.state,
+            "kind": TASK_KIND.get(task.state, "neutral"),
+            "error": task.error,
+        }
+        tasks.setdefault(task.node_id, []).append(tile)
+    return [
+        {
+            "node": {
+                "name": node.name,
+                "url": node.get_absolute_url(),
+                "role": node.get_role_display(),
+                "facts": node.address or "",
+                "status_word": node.status,
+                "status_kind": node_kind(node),
+            },
+            "tasks": tasks.get(node.pk, []),
+        }
+        for node in nodes
+    ]
+
+
+def cluster_warnings(cluster: Cluster, nodes: list[Node]) -> list[preflight.Warning]:
+    """Return what concerns the whole cluster; what several nodes share is said once."""
+    found: dict[str, preflight.Warning] = {}
+    if cluster.lab_plain_network:
+        found["lab"] = preflight.Warning(
+            "Lab setting: the internal network is not encrypted",
+            "This cluster is not compliant and must not hold health data.",
+        )
+    if cluster.observed_error and nodes and cluster.is_initialised:
+        found["swarm"] = preflight.Warning("No manager answers", cluster.observed_error)
+    if cluster.strangers:
+        found["strangers"] = preflight.Warning(
+            "The swarm has nodes that are not attached here",
+            f"{', '.join(cluster.strangers)}: attach them, or remove them from the swarm.",
+        )
+    managers = [node for node in nodes if node.role == Node.Role.MANAGER and node.is_joined]
+    if len(managers) == 2:
+        found["even"] = preflight.Warning(
+            "Two managers are less safe than one",
+            "The swarm stops deciding when either of them fails. Promote a third node.",
+        )
+    for node in nodes:
+        for warning in preflight.warnings(node):
+            found.setdefault(warning.title, warning)
+    return list(found.values())

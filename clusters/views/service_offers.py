@@ -1,0 +1,82 @@
+"""What a cluster has to offer to a service's form, from the rows alone."""
+
+from collections.abc import Collection
+
+from clusters import spec as specs
+from clusters.forms.service_choices import ServiceChoices, VolumeChoice, version
+from clusters.models import (
+    Certificate,
+    Cluster,
+    Config,
+    DomainMapping,
+    LoadBalancer,
+    Node,
+    Secret,
+    Service,
+    Volume,
+)
+
+INGRESS = "ingress"
+
+
+def choices_for(
+    cluster: Cluster, service: Service | None = None, *, may_postpone: bool = False
+) -> ServiceChoices:
+    """Return what may be chosen for a new service, or for one that exists."""
+    nodes = list(Node.objects.present().filter(cluster=cluster).exclude(swarm_node_id=""))
+    used = specs.uses(service.spec if service else {})
+    versions = [node.api_version for node in nodes if node.api_version]
+    volumes = Volume.objects.present().filter(node__in=nodes, is_anonymous=False)
+    services = Service.objects.present().filter(cluster=cluster)
+    if service:
+        services = services.exclude(pk=service.pk)
+    return ServiceChoices(
+        registries=[(row.pk, row.address) for row in cluster.registries.all()],
+        secrets=offered(Secret, cluster, used.secrets),
+        configs=offered(Config, cluster, used.configs),
+        volumes=[
+            VolumeChoice(volume.name, volume.node.swarm_node_id, volume.node.name)
+            for volume in volumes.select_related("node")
+        ],
+        networks=[
+            (network.name, network.engine_id)
+            for network in cluster.networks.all()
+            if network.name != INGRESS
+        ],
+        nodes=[(node.swarm_node_id, node.name) for node in nodes],
+        api_version=min(versions, key=version, default=""),
+        taken=frozenset(services.values_list("name", flat=True)),
+        has_load_balancer=LoadBalancer.objects.filter(cluster=cluster).exists(),
+        claimed=claimed(cluster, service),
+        certified=[
+            name
+            for certificate in Certificate.objects.filter(cluster=cluster)
+            for name in certificate.names
+        ],
+        may_postpone=may_postpone,
+    )
+
+
+def offered(
+    model: type[Config] | type[Secret], cluster: Cluster, used: Collection[str]
+) -> list[tuple[str, str]]:
+    """Return the newest versions, and older ones that the service still uses."""
+    rows = model.objects.present().filter(cluster=cluster)
+    return [
+        (row.engine_name, row.name if row.is_current else f"{row.name} (version {row.version})")
+        for row in rows
+        if row.is_current or row.engine_name in used
+    ]
+
+
+def claimed(cluster: Cluster, service: Service | None) -> dict[str, str]:
+    """Return the domains that other services have; of other companies only that they have them."""
+    rows = DomainMapping.objects.present().select_related("service__cluster")
+    if service:
+        rows = rows.exclude(service=service)
+    return {
+        row.domain: f"the service “{row.service.name}”"
+        if row.service.cluster.company_id == cluster.company_id
+        else "another service of this installation"
+        for row in rows
+    }

@@ -1,0 +1,86 @@
+"""The audit record: who did what, when, from where, and what it changed."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.db import models
+
+from medstack.models.people import Company, User
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The one who acts: a user at an address, or the console itself."""
+
+    user: User | None = None
+    address: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the name that the record keeps even if the user is renamed later."""
+        return self.user.email if self.user else "MedStack Control"
+
+
+SYSTEM = Actor()
+
+
+class EventManager(models.Manager["Event"]):
+    """Write events; nothing else may."""
+
+    def record(
+        self,
+        action: str,
+        subject: models.Model | None,
+        *,
+        by: Actor,
+        company: Company | None,
+        cluster_id: int | None = None,
+        before: Any = None,
+        after: Any = None,
+    ) -> "Event":
+        """Record one act; `before` and `after` are JSON and never hold a secret's value."""
+        return self.create(
+            action=action,
+            subject_kind=(subject._meta.model_name or "") if subject else "",
+            subject_id=subject.pk if subject else None,
+            subject_name=str(subject)[:200] if subject else "",
+            company=company,
+            cluster_id=cluster_id,
+            actor=by.user,
+            actor_name=by.name,
+            address=by.address,
+            before=before,
+            after=after,
+        )
+
+
+class Event(models.Model):
+    """An audit record; a database trigger refuses to change or delete it."""
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    action = models.CharField(max_length=60)
+    company = models.ForeignKey(Company, models.PROTECT, null=True, related_name="events")
+    cluster = models.ForeignKey(
+        "clusters.Cluster", models.PROTECT, null=True, related_name="events"
+    )
+    actor = models.ForeignKey(User, models.PROTECT, null=True, related_name="events")
+    actor_name = models.CharField(max_length=254)
+    address = models.GenericIPAddressField("from", null=True)
+    subject_kind = models.CharField(max_length=40, blank=True)
+    subject_id = models.BigIntegerField(null=True)
+    subject_name = models.CharField(max_length=200, blank=True)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+
+    objects: ClassVar[EventManager] = EventManager()
+
+    class Meta:
+        ordering = ("-pk",)
+        indexes = (
+            models.Index(fields=("company", "-id"), name="event_by_company"),
+            models.Index(fields=("cluster", "-id"), name="event_by_cluster"),
+            models.Index(fields=("subject_kind", "subject_id", "-id"), name="event_by_subject"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.subject_name}".strip()

@@ -1,0 +1,96 @@
+"""Users, companies, and the role of the one in the other."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class UserManager(BaseUserManager["User"]):
+    """Make users by their e-mail address."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create a user who can sign in with this password."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create a member of the support staff with every permission."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Find a user by e-mail address, however it was capitalised."""
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, known by an e-mail address."""
+
+    email = models.EmailField("e-mail address", unique=True)
+    name = models.CharField(max_length=150, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField("support staff", default=False)
+    must_change_password = models.BooleanField(default=False)
+    joined_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        ordering = ("email",)
+        constraints = (models.UniqueConstraint(Lower("email"), name="user_email_once_in_any_case"),)
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class Company(models.Model):
+    """A tenant; nothing of one company is ever visible to another."""
+
+    class Subscription(models.TextChoices):
+        ACTIVE = "active"
+        PAST_DUE = "past_due", "Past due"
+        CANCELLED = "cancelled"
+        PURGED = "purged"
+
+    name = models.CharField(max_length=100)
+    subscription = models.CharField(
+        max_length=20, choices=Subscription, default=Subscription.ACTIVE
+    )
+    members = models.ManyToManyField(User, through="Membership", related_name="companies")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+        verbose_name_plural = "companies"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """The role of a user in a company."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        OPERATOR = "operator"
+        AUDITOR = "auditor"
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    company = models.ForeignKey(Company, models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role, default=Role.OPERATOR)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("user", "company"), name="membership_once_per_company"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} ({self.get_role_display()})"

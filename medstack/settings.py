@@ -1,0 +1,179 @@
+"""All settings, read from the environment; docs/operating.md has the table."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+import django_stubs_ext
+
+from medstack import env
+
+# Forms and fields can name their types (ModelForm[Registry]) while the program runs, too.
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+STATE_DIR = Path(env.text("MEDSTACK_STATE", str(BASE_DIR / "var"))).resolve()
+
+DEBUG = env.boolean("MEDSTACK_DEBUG")
+
+SECRET_KEY_FILE = Path(env.text("MEDSTACK_SECRET_KEY_FILE", str(STATE_DIR / "keys" / "secret_key")))
+FIELD_KEYS_FILE = Path(env.text("MEDSTACK_FIELD_KEYS_FILE", str(STATE_DIR / "keys" / "field_keys")))
+if "init_keys" in sys.argv:
+    # The one command that runs before the keys exist: it makes them.
+    SECRET_KEY, SECRET_KEY_FALLBACKS, FIELD_KEYS = "only-while-the-keys-are-made", [], [""]
+else:
+    SECRET_KEY, *SECRET_KEY_FALLBACKS = env.secret_lines(
+        "MEDSTACK_SECRET_KEY_FILE", SECRET_KEY_FILE
+    )
+    FIELD_KEYS = env.secret_lines("MEDSTACK_FIELD_KEYS_FILE", FIELD_KEYS_FILE)
+
+ALLOWED_HOSTS = env.words("MEDSTACK_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("MEDSTACK_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "medstack",
+    "clusters",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.forms",
+    "django_htmx",
+    "django_q",
+    "channels",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "medstack.middleware.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "medstack.middleware.signed_in_with_own_password",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "medstack.urls"
+ASGI_APPLICATION = "medstack.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "medstack.access.page_context",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+DATABASES: dict[str, Any] = {
+    "default": dj_database_url.config(default=f"sqlite:///{STATE_DIR / 'db.sqlite3'}")
+}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    # A file, so that tests can let a real worker process work on it.
+    DATABASES["default"]["TEST"] = {"NAME": STATE_DIR / "test.sqlite3"}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "medstack.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign_in"
+LOGIN_REDIRECT_URL = "clusters"
+LOGOUT_REDIRECT_URL = "sign_in"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = STATE_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG or "pytest" in sys.modules
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# HTTPS is the proxy's work; without one (the quick start on loopback) cookies must still travel.
+HTTPS = env.boolean("MEDSTACK_HTTPS")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3600
+# Uploaded configs and secrets stay in memory: their values never touch a disk in clear.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
+TRUSTED_PROXIES = env.words("MEDSTACK_TRUSTED_PROXIES")
+
+Q_CLUSTER = {
+    "name": "medstack",
+    "orm": "default",
+    "workers": 4,
+    # A task is a short step; whatever takes longer comes back later, so a hung one is killed.
+    "timeout": 120,
+    "retry": 150,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "catch_up": False,
+    "bulk": 1,
+    "queue_limit": 4,
+    "poll": 0.3,
+    "save_limit": -1,
+    "scheduler": False,
+    "label": "Queue",
+}
+
+# A node counts as down when it has not answered for this many seconds.
+NODE_SILENCE = 45
+REFRESH_EVERY = 15
+
+LOCAL_NODES_ROOT = Path(env.text("MEDSTACK_LOCAL_ROOT", "/var/lib/medstack/nodes"))
+LOCAL_NODES_BRIDGE = env.text("MEDSTACK_LOCAL_BRIDGE", "medstack0")
+LOCAL_NODES_SUBNET = env.text("MEDSTACK_LOCAL_SUBNET", "10.83.0.0/24")
+# Which name server says where domains lead; empty: the system's.
+DNS_SERVER = env.text("MEDSTACK_DNS_SERVER", "")
+# Whether an ACME directory may be on this machine or in a private network (tests, own CAs).
+PRIVATE_ACME = env.boolean("MEDSTACK_PRIVATE_ACME")
+# Lab only: an unencrypted internal network, for kernels without ESP. Shown as non-compliant.
+LAB_PLAIN_NETWORK = env.boolean("MEDSTACK_LAB_PLAIN_NETWORK")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django-q": {"level": "WARNING"}},
+}

@@ -1,0 +1,125 @@
+"""A company with one of everything, and every address there is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from clusters.models import Cluster, Config, Network, Node, Registry, Secret, Service, Task, Volume
+from medstack import operations
+from medstack.models import Company, Event, Operation, User
+from medstack.models.events import Actor
+from tests.running import running_service
+
+
+def addresses(patterns: list[Any] | None = None, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the name and the pattern of every address there is."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        here = f"{path}{pattern.pattern}"
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, here)
+        else:
+            assert isinstance(pattern, URLPattern)
+            yield pattern.name or "", here
+
+
+@dataclass
+class Belongings:
+    """A company with one of everything; all of it carries the company's mark in its name."""
+
+    company: Company
+    cluster: Cluster
+    node: Node
+    registry: Registry
+    config: Config
+    secret: Secret
+    volume: Volume
+    service: Service
+    task: Task
+    operation: Operation
+
+    def url(self, name: str) -> str:
+        """Return the address of one of the company's pages."""
+        pattern = dict(addresses())[name]
+        if "<" not in pattern:
+            return reverse(name)
+        if name == "operation":
+            return reverse(name, args=[self.operation.pk])
+        if "tasks/<int:pk>" in pattern:
+            return reverse(name, args=[self.cluster.slug, self.service.name, self.task.pk])
+        return reverse(name, args=[self.cluster.slug, *self.own(pattern)])
+
+    def own(self, pattern: str) -> list[object]:
+        """Return what stands in a pattern for the company's own object, if there is one."""
+        keys = {
+            "nodes/<str:name>": self.node.name,
+            "registries/<int:pk>": self.registry.pk,
+            "configs/<str:name>": self.config.name,
+            "secrets/<str:name>": self.secret.name,
+            "volumes/<int:pk>": self.volume.pk,
+            "services/<str:name>": self.service.name,
+        }
+        return [key for part, key in keys.items() if part in pattern]
+
+
+def belongings(company: Company, mark: str, by: User) -> Belongings:
+    """Give a company one of everything."""
+    now = timezone.now()
+    cluster = Cluster.objects.create(
+        company=company, name=f"{mark}-cluster", slug=f"{mark}-cluster", swarm_id=f"{mark}-swarm"
+    )
+    node = Node.objects.create(
+        cluster=cluster,
+        name=f"{mark}-node",
+        endpoint_url=f"unix:///nonexistent/{mark}.sock",
+        role=Node.Role.MANAGER,
+        swarm_node_id=f"{mark}-node-id",
+        swarm_state="ready",
+        availability="active",
+        seen_at=now,
+    )
+    service = running_service(cluster, node)
+    Service.objects.filter(pk=service.pk).update(name=f"{mark}-service")
+    service.refresh_from_db()
+    Network.objects.create(cluster=cluster, name=f"{mark}-network", engine_id=f"{mark}-net")
+    with transaction.atomic():
+        operation = operations.start(
+            "service.apply",
+            service,
+            by=Actor(by),
+            company=company,
+            cluster_id=cluster.pk,
+        )
+    Event.objects.record(
+        "service.updated", service, by=Actor(by), company=company, cluster_id=cluster.pk
+    )
+    return Belongings(
+        company=company,
+        cluster=cluster,
+        node=node,
+        registry=Registry.objects.create(cluster=cluster, address=f"{mark}.registry.example"),
+        config=Config.objects.create(cluster=cluster, name=f"{mark}-config", engine_id=f"{mark}c"),
+        secret=Secret.objects.create(cluster=cluster, name=f"{mark}-secret", engine_id=f"{mark}s"),
+        volume=Volume.objects.create(node=node, name=f"{mark}-volume", observed_at=now),
+        service=service,
+        task=service.tasks.get(slot=1),
+        operation=operation,
+    )
+
+
+def asked(user: User | None, method: str, url: str, *, enforce_csrf: bool = False) -> HttpResponse:
+    """Ask for a page, and undo whatever that has done."""
+    with transaction.atomic():
+        client = Client(enforce_csrf_checks=enforce_csrf)
+        if user:
+            client.force_login(user)
+        # A browser always sends the token along, so that no form comes quite empty.
+        data = {"csrfmiddlewaretoken": "forged"} if method == "post" else {}
+        answer: HttpResponse = getattr(client, method)(url, data)
+        transaction.set_rollback(True)
+    return answer

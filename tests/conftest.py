@@ -1,0 +1,106 @@
+"""People, a cluster and a client for each of them; what every test may ask for."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.test import Client, override_settings
+from django.test.utils import setup_databases, teardown_databases
+from django.utils import timezone
+from pytest_django.plugin import DjangoDbBlocker
+
+from clusters.models import Cluster, Node
+from medstack.models import Company, Membership, User
+
+PASSWORD = "correct-horse-battery-9"
+Role = Membership.Role
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[None]:
+    """Make the test database also where only real-Engine tests run, which carry no mark for it."""
+    with django_db_blocker.unblock():
+        before = setup_databases(verbosity=0, interactive=False, aliases={"default": None})
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(before, verbosity=0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """Hash passwords quickly: a slow hash protects nobody here."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+def person(email: str, company: Company, role: str) -> User:
+    """Make a user with a role in a company."""
+    user = User.objects.create_user(email, PASSWORD)
+    Membership.objects.create(user=user, company=company, role=role)
+    return user
+
+
+@pytest.fixture
+def company(db: None) -> Company:
+    return Company.objects.create(name="Northside Clinic")
+
+
+@pytest.fixture
+def owner(company: Company) -> User:
+    return person("olive@northside.example", company, Role.OWNER)
+
+
+@pytest.fixture
+def operator(company: Company) -> User:
+    return person("oscar@northside.example", company, Role.OPERATOR)
+
+
+@pytest.fixture
+def auditor(company: Company) -> User:
+    return person("audrey@northside.example", company, Role.AUDITOR)
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return person("sam@elsewhere.example", Company.objects.create(name="Elsewhere"), Role.OWNER)
+
+
+@pytest.fixture
+def client_for() -> Callable[[User], Client]:
+    """Sign a user in and return the browser's stand-in."""
+
+    def sign_in(user: User) -> Client:
+        client = Client(REMOTE_ADDR="192.0.2.7")
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def cluster(company: Company) -> Cluster:
+    return Cluster.objects.create(
+        company=company, name="Production", slug="production", swarm_id="swarm-1"
+    )
+
+
+@pytest.fixture
+def node(cluster: Cluster) -> Node:
+    """Return a manager that was seen just now; no Engine is behind it."""
+    return Node.objects.create(
+        cluster=cluster,
+        name="node-1",
+        provider=Node.Provider.ATTACH,
+        endpoint_url="unix:///nonexistent/docker.sock",
+        address="192.0.2.10",
+        role=Node.Role.MANAGER,
+        swarm_node_id="swarmnode1",
+        swarm_state="ready",
+        availability="active",
+        seen_at=timezone.now(),
+        api_version="1.41",
+        engine_version="20.10.24",
+    )

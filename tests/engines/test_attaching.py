@@ -1,0 +1,104 @@
+"""Engines that already run, attached through their form in each of the three ways."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from clusters import local
+from clusters.engine import Endpoint, connect
+from clusters.models import Node
+from medstack.models import Event
+from tests.engines.conftest import World
+from tests.engines.ways import ssh_server, tls_listener
+
+pytestmark = pytest.mark.engines
+Running = dict[str, local.LocalEngine]
+
+
+@pytest.fixture(scope="module")
+def engines(local_network: dict[str, object]) -> Iterator[Running]:
+    """Return Engines that the console did not start, and does not know."""
+    names = ("first", "second", "third")
+    yield {name: local.ensure_running(name) for name in names}
+    for name in names:
+        local.destroy(name)
+
+
+def form(name: str, endpoint: Endpoint, address: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "role": "worker",
+        "address": address,
+        "endpoint_url": endpoint.url,
+        "ssh_key": endpoint.ssh_key,
+        "ssh_host_key": endpoint.ssh_host_key,
+        "tls_ca": endpoint.tls_ca,
+        "tls_cert": endpoint.tls_cert,
+        "tls_key": endpoint.tls_key,
+    }
+
+
+def test_a_local_socket_becomes_the_first_node(world: World, engines: Running) -> None:
+    first = engines["first"]
+    world.post("nodes/new/attach/", **form("first", Endpoint(first.endpoint_url), first.address))
+    world.done()
+    assert world.node("first").role == Node.Role.MANAGER
+    assert world.node("first").status == "Ready"
+
+
+def test_an_engine_is_a_node_only_once(world: World, engines: Running) -> None:
+    first = engines["first"]
+    same = form("again", Endpoint(first.endpoint_url), first.address)
+    assert "is a node already" in world.post("nodes/new/attach/", status=422, **same)
+
+
+def test_a_host_is_attached_over_ssh_with_its_pinned_key(
+    world: World, engines: Running, tmp_path: Path
+) -> None:
+    second = engines["second"]
+    with ssh_server(second.endpoint_url, tmp_path) as endpoint:
+        stranger = form("second", endpoint, second.address)
+        stranger["ssh_host_key"] = (
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGy5vHjXcYz3bZ0yP2hVb1eKj0wq3m3o4bq9o7i5Qw3T"
+        )
+        refused = world.post("nodes/new/attach/", status=422, **stranger)
+        assert "host key" in refused.lower()
+        assert endpoint.ssh_key.splitlines()[1] not in refused, "the key is not sent back"
+        world.post("nodes/new/attach/", **form("second", endpoint, second.address))
+        world.done()
+        assert world.node("second").status == "Ready"
+        assert "PRIVATE KEY" in world.node("second").ssh_key
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT ssh_key FROM clusters_node")
+            assert "PRIVATE KEY" not in str(cursor.fetchall()), "encrypted at rest"
+        world.post("nodes/second/remove/", confirmation="second")
+        world.done()
+
+
+def test_a_host_is_attached_over_mutual_tls(world: World, engines: Running, tmp_path: Path) -> None:
+    third = engines["third"]
+    with tls_listener(third.endpoint_url, tmp_path) as endpoint:
+        world.post("nodes/new/attach/", **form("third", endpoint, third.address))
+        world.done()
+        assert world.node("third").status == "Ready"
+        world.post("nodes/third/remove/", confirmation="third")
+        world.done()
+
+
+def test_a_removed_node_s_keys_are_forgotten_and_were_in_no_event(world: World) -> None:
+    removed = Node.objects.filter(cluster=world.cluster, removed_at__isnull=False)
+    assert removed.count() == 2
+    assert not [node for node in removed if node.ssh_key or node.tls_key]
+    assert "PRIVATE KEY" not in str(list(Event.objects.values_list("before", "after")))
+
+
+def test_an_engine_of_another_swarm_is_refused(world: World, engines: Running) -> None:
+    second = engines["second"]
+    with connect(Endpoint(second.endpoint_url), timeout=30) as engine:
+        engine.swarm_init(second.address, f"{second.address}:2377", ["10.203.0.0/16"], 24)
+    other = form("second", Endpoint(second.endpoint_url), second.address)
+    assert "already belongs to a swarm" in world.post("nodes/new/attach/", status=422, **other)
+    assert not Node.objects.present().filter(cluster=world.cluster, name="second").exists()

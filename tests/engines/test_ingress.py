@@ -1,0 +1,229 @@
+"""The way in through the pages: load balancer, domains and certificates, on real parts."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from clusters.gateway import on_node
+from clusters.ingress import balancer
+from clusters.local.configuration import configured
+from clusters.local.ingress_images import caddy_image, traefik_image
+from clusters.models import DomainMapping, LoadBalancer, Service
+from medstack.models import Event
+from tests.engines.acting import act, create, deploy, edit, settled, tasks_of, two_nodes
+from tests.engines.conftest import World, work_until
+from tests.engines.ingress_lab import import_image
+from tests.engines.load import steady_load
+from tests.engines.pebble import Pebble, pebble
+from tests.engines.visiting import Answer, plain, secure
+
+pytestmark = pytest.mark.engines
+SHOP, LOST = "shop.clinic.example", "lost.clinic.example"
+# Its program ignores the signal to end, so it serves until the balancer has let go of it.
+SERVED: dict[str, Any] = {
+    "stop_grace_period": "10s",
+    "update_order": "start-first",
+    "update_monitor": "2s",
+}
+UNMAPPED: dict[str, Any] = {"domains-0-DELETE": "on"}
+
+
+@pytest.fixture(scope="module")
+def authority(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    """Return the certificate authority beside a cluster of two nodes with all images."""
+    two_nodes(world)
+    node = world.node("node-1")
+    with on_node(node, timeout=120) as engine:
+        import_image(engine, balancer.TRAEFIK_IMAGE, traefik_image())
+        import_image(engine, balancer.SOCKET_IMAGE, caddy_image())
+    world.refresh()
+    folder, gateway = tmp_path_factory.mktemp("pebble"), str(configured().gateway)
+    with (
+        pebble(folder, gateway, str(node.address)) as found,
+        override_settings(DNS_SERVER=found.name_server, PRIVATE_ACME=True),
+    ):
+        yield found
+
+
+def address(world: World) -> str:
+    return str(world.node("node-1").address)
+
+
+def visit(world: World, authority: Pebble, domain: str = SHOP) -> Answer | None:
+    """Visit a domain; nothing as long as nothing good is answered there."""
+    try:
+        return secure(domain, address(world), authority.root())
+    except OSError:
+        return None
+
+
+def served(world: World, authority: Pebble, domain: str = SHOP) -> bool:
+    answer = visit(world, authority, domain)
+    return bool(answer and answer.status == 200)
+
+
+def test_the_load_balancer_is_deployed_by_one_form(world: World, authority: Pebble) -> None:
+    form: dict[str, Any] = {
+        "node": world.node("node-1").pk,
+        "address": address(world),
+        "email": "ops@clinic.example",
+        "directory": "",
+        "acme_directory": authority.directory,
+        "acme_ca": authority.ca,
+        "issuer_ca": authority.root(),
+        "challenge": "http-01",
+        "ciphers": "strict",
+        "image": balancer.TRAEFIK_IMAGE,
+        "socket_image": balancer.SOCKET_IMAGE,
+    }
+    wrong = form | {"acme_directory": authority.directory.replace("/dir", "/nothing")}
+    assert "directory" in world.post("docker/load-balancer/deploy/", status=422, **wrong)
+    assert not LoadBalancer.objects.filter(cluster=world.cluster).exists()
+    world.post("docker/load-balancer/deploy/", **form)
+    world.done(within=180)
+    assert LoadBalancer.objects.get(cluster=world.cluster).deployed_at
+    world.refresh()
+    page = world.page("docker/load-balancer/")
+    assert page.count("Running") >= 2
+
+
+def test_a_domain_that_leads_elsewhere_is_refused_with_both_addresses(
+    world: World, authority: Pebble
+) -> None:
+    authority.point(LOST, ["198.51.100.7"])
+    row: dict[str, Any] = {"domains-0-domain": LOST, "domains-0-port": "8080"}
+    text = create(world, "lost", 422, **row)
+    assert "198.51.100.7" in text
+    assert address(world) in text
+    assert not Service.objects.filter(cluster=world.cluster, name="lost").exists()
+
+
+def test_a_mapped_domain_gets_a_certificate_and_answers_over_https_only(
+    world: World, authority: Pebble
+) -> None:
+    row: dict[str, Any] = {"domains-0-domain": SHOP, "domains-0-port": "8080"}
+    deploy(world, "shop", replicas="2", args="api", **SERVED, **row)
+    work_until(lambda: served(world, authority), within=60, what="the shop answers")
+    answer = visit(world, authority)
+    assert answer
+    assert "strict-transport-security" in answer.headers
+    redirected = plain(SHOP, address(world), "/cart")
+    assert (redirected.status, redirected.headers["location"]) == (301, f"https://{SHOP}/cart")
+
+
+def test_both_replicas_on_two_nodes_answer(world: World, authority: Pebble) -> None:
+    edit(world, "shop", max_replicas="1", update_order="stop-first")
+    settled(world)
+    assert len({task["NodeID"] for task in tasks_of(world, "shop")}) == 2
+    bodies: set[str] = set()
+
+    def both() -> bool:
+        if answer := visit(world, authority):
+            bodies.add(answer.body.partition("visits")[0])
+        return len(bodies) == 2
+
+    work_until(both, within=60, what="two containers have answered")
+
+
+def test_the_domain_s_page_tells_what_is_seen_from_outside(world: World, authority: Pebble) -> None:
+    world.post("docker/load-balancer/check/")
+    world.done()
+    mapping = DomainMapping.objects.present().get(domain=SHOP)
+    assert mapping.status == "Active", mapping.problem
+    assert mapping.dns_addresses == [address(world)]
+    assert mapping.status_code == 200
+    assert "Pebble" in mapping.issuer
+    assert mapping.days_left and mapping.days_left > 80
+    assert mapping.tls_version.startswith("TLSv1.")
+    page = world.page("docker/load-balancer/")
+    assert SHOP in page and "Active" in page and "days left" in page
+
+
+def test_a_domain_whose_dns_moved_is_to_be_inspected_and_that_is_an_event(
+    world: World, authority: Pebble
+) -> None:
+    authority.point(SHOP, ["198.51.100.9"])
+    world.post("docker/load-balancer/check/")
+    world.done()
+    mapping = DomainMapping.objects.present().get(domain=SHOP)
+    assert mapping.status == "Inspect"
+    assert "198.51.100.9" in mapping.problem
+    assert Event.objects.filter(action="domain.inspect", subject_id=mapping.pk).exists()
+    authority.point(SHOP, [address(world)])
+    world.post("docker/load-balancer/check/")
+    world.done()
+    mapping.refresh_from_db()
+    assert mapping.status == "Active"
+
+
+def test_a_port_that_nothing_listens_on_is_a_warning_after_the_deployment(
+    world: World, authority: Pebble
+) -> None:
+    row: dict[str, Any] = {"domains-0-domain": "deaf.clinic.example", "domains-0-port": "9999"}
+    operation = deploy(world, "deaf", args="api", **row)
+    assert "does anything listen on port 9999?" in operation.log
+    assert "status 502" in world.page("docker/services/deaf/")
+    edit(world, "deaf", **UNMAPPED)
+    settled(world)
+
+
+def test_a_rolling_update_under_load_loses_no_request(
+    world: World, authority: Pebble, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(world, "shop", max_replicas="", update_order="start-first")
+    settled(world)
+    with steady_load(SHOP, address(world), authority.root()) as load:
+        edit(world, "shop", environment="VERSION=2")
+        settled(world)
+    with capsys.disabled():
+        print(f"\nRolling update under load: {load}")  # noqa: T201
+    assert load.sent > 200
+    assert load.bad == 0, str(load)
+
+
+def test_a_restart_of_the_load_balancer_orders_no_new_certificate(
+    world: World, authority: Pebble
+) -> None:
+    orders = authority.orders()
+    before = {task["ID"] for task in tasks_of(world, balancer.NAME)}
+    act(world, balancer.NAME, "restart")
+    world.done(within=120)
+    assert before.isdisjoint(task["ID"] for task in tasks_of(world, balancer.NAME))
+    work_until(lambda: served(world, authority), within=60, what="the shop answers again")
+    assert authority.orders() == orders
+
+
+def test_a_domain_moves_to_another_service(world: World, authority: Pebble) -> None:
+    row: dict[str, Any] = {"domains-0-domain": SHOP, "domains-0-port": "8080"}
+    assert "belongs to the service “shop”" in create(world, "till", 422, **row)
+    edit(world, "shop", **UNMAPPED)
+    settled(world)
+    work_until(
+        lambda: (visit(world, authority) or Answer(0, {}, "")).status == 404,
+        within=30,
+        what="nothing answers for the domain",
+    )
+    deploy(world, "till", args="api", **row)
+    work_until(lambda: served(world, authority), within=30, what="the till answers")
+    mapping = DomainMapping.objects.present().get(domain=SHOP)
+    assert mapping.service.name == "till"
+
+
+def test_the_load_balancer_goes_only_when_nothing_is_mapped(
+    world: World, authority: Pebble
+) -> None:
+    assert SHOP in world.post("docker/load-balancer/remove/", status=422)
+    edit(world, "till", **UNMAPPED)
+    settled(world)
+    world.post("docker/load-balancer/remove/")
+    world.done()
+    with world.manager() as engine:
+        names = {service["Spec"]["Name"] for service in engine.services()}
+        networks = {network["Name"] for network in engine.networks()}
+        configs = {config["Spec"]["Name"] for config in engine.configs()}
+    assert names == {"deaf", "shop", "till"}
+    assert balancer.PRIVATE_NETWORK not in networks
+    assert not [name for name in configs if name.startswith("loadbalancer-")]
+    assert not LoadBalancer.objects.filter(cluster=world.cluster).exists()
