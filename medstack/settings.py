@@ -34,6 +34,7 @@ CSRF_TRUSTED_ORIGINS = env.words("MEDSTACK_TRUSTED_ORIGINS")
 INSTALLED_APPS = [
     "medstack",
     "clusters",
+    "backups",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

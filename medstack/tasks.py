@@ -1,5 +1,6 @@
 """What the queue runs for the whole installation."""
 
+from backups.tasks.due import enqueue_due
 from clusters.tasks.domains import enqueue_domain_checks
 from clusters.tasks.leftovers import remove_leftovers
 from clusters.tasks.refresh import enqueue_refreshes
@@ -17,3 +18,4 @@ def tick(_: int = 0) -> None:
     enqueue_refreshes()
     enqueue_domain_checks()
     remove_leftovers()
+    enqueue_due()

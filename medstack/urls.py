@@ -12,5 +12,6 @@ urlpatterns = [
     path("operations/<int:pk>/", activity.operation, name="operation"),
     path("activity/", activity.events, name="events"),
     path("healthz", activity.health, name="health"),
+    path("", include("backups.urls")),
     path("", include("clusters.urls")),
 ]

@@ -52,6 +52,7 @@ def frame(request: HttpRequest, cluster: Cluster, tab: str, *, within: bool = Fa
         crumbs.append({"label": label(tab), "url": reverse(tab, args=[cluster.slug])})
     return {
         "cluster": cluster,
+        "section": "Manage Docker",
         "tab": tab,
         "tabs": tabs,
         "crumbs": crumbs,

@@ -1,0 +1,1 @@
+"""The agent: a small program on every node that takes the snapshots. Without Django."""
