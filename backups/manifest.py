@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from backups.canonical import BadManifest, canonical, load, plain, typed
+from backups.canonical import BadManifest, Json, canonical, later, load, plain, typed
 from backups.parts import (
     FORMAT,
     Environment,
@@ -28,7 +28,10 @@ BEST_FIRST = ("captured", "excluded", "failed")
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """One snapshot of one cluster: its verdict, why, and all of its parts."""
+    """One snapshot of one cluster: its verdict, why, and all of its parts.
+
+    `anchor` is the head of the audit chain when the manifest was made.
+    """
 
     cluster: str
     due: datetime
@@ -37,6 +40,7 @@ class Manifest:
     environment: Environment | None
     volumes: tuple[VolumePart, ...]
     format: int = FORMAT
+    anchor: Json = later(factory=dict)
 
     def __post_init__(self) -> None:
         check_head(self.format, self.cluster, self.due)

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from backups.canonical import BadManifest, Json
+from backups.canonical import BadManifest, Json, later
 
 VolumeState = Literal["captured", "failed", "excluded"]
+# Why a snapshot was taken: because the hour was full, or because of a person's request, the last
+# one of a cluster that is deleted, the safety of what a restore is about to overwrite.
+Trigger = Literal["hourly", "manual", "last", "safety"]
 
 FORMAT = 1
 IDENTITY = re.compile(r"[0-9a-f]{64}")
@@ -50,7 +53,10 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """The objects of the whole cluster, as the Engine's own JSON; failures in plain words."""
+    """The objects of the whole cluster, as the Engine's own JSON; failures in plain words.
+
+    `secrets_snapshot` is the restic snapshot that holds the secrets' values, encrypted.
+    """
 
     services: tuple[Json, ...] = ()
     configs: tuple[Json, ...] = ()
@@ -60,12 +66,21 @@ class Environment:
     node_labels: tuple[Json, ...] = ()
     domain_mappings: tuple[Json, ...] = ()
     failures: tuple[str, ...] = ()
+    secrets_snapshot: str = later("")
+    load_balancer: Json = later(factory=dict)
+    nodes: tuple[Json, ...] = later(())
 
     def __post_init__(self) -> None:
         refuse_twice((f'Secret "{secret.name}"' for secret in self.secrets), "the environment")
         require(all(self.failures), "A failure of the environment has no reason.")
         for registry in self.registries:
             require(not _fields(registry) & CREDENTIALS, "A registry carries its credentials.")
+        for other in (self.load_balancer, *self.nodes):
+            require(not _fields(other) & CREDENTIALS, "The environment carries credentials.")
+        require(
+            not self.secrets_snapshot or bool(IDENTITY.fullmatch(self.secrets_snapshot)),
+            "The snapshot of the secrets needs 64 hexadecimal digits.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +98,9 @@ class VolumePart:
     files: int = 0
     bytes: int = 0
     reason: str = ""
+    added_bytes: int = later(0)
+    started: datetime | None = later(None)
+    finished: datetime | None = later(None)
 
     def __post_init__(self) -> None:
         require(bool(self.node and self.volume), "A volume has no name or no node.")
@@ -90,10 +108,12 @@ class VolumePart:
         require(
             captured == (not self.reason), f"{self.key}: a reason belongs to failed and excluded."
         )
-        require(self.files >= 0 and self.bytes >= 0, f"{self.key} has a negative size.")
+        sizes = (self.files, self.bytes, self.added_bytes)
+        require(min(sizes) >= 0, f"{self.key} has a negative size.")
+        check_span(self.started, self.finished, str(self.key))
         if self.state == "excluded" or (not captured and nothing):
             require(
-                nothing and not (self.files or self.bytes),
+                nothing and not any(sizes),
                 f"{self.key} has a size but no snapshot.",
             )
         else:
@@ -117,10 +137,15 @@ class Report:
     volumes: tuple[VolumePart, ...] = ()
     environment: Environment | None = None
     format: int = FORMAT
+    started: datetime | None = later(None)
+    finished: datetime | None = later(None)
+    version: str = later("")
+    trigger: Trigger = later("hourly")
 
     def __post_init__(self) -> None:
         check_head(self.format, self.cluster, self.due)
         what = f'the report of node "{self.node}"'
+        check_span(self.started, self.finished, what)
         require(bool(self.node) and all(self.seen), f"A name is missing in {what}.")
         refuse_twice((str(part.key) for part in self.volumes), what)
         for part in self.volumes:
@@ -132,6 +157,15 @@ def check_head(form: int, cluster: str, due: datetime) -> None:
     require(form == FORMAT, f"Format {form} is not known here; only {FORMAT} is.")
     require(bool(cluster), "The cluster is missing.")
     require(due.utcoffset() == timedelta(0), "The time of the snapshot is not in UTC.")
+
+
+def check_span(started: datetime | None, finished: datetime | None, what: str) -> None:
+    """Raise BadManifest for times that are not in UTC, or an end without or before a start."""
+    for moment in (started, finished):
+        in_utc = moment is None or moment.utcoffset() == timedelta(0)
+        require(in_utc, f"A time of {what} is not in UTC.")
+    if finished is not None:
+        require(started is not None and started <= finished, f"{what} ended before it began.")
 
 
 def _fields(value: Any) -> set[str]:

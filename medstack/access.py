@@ -1,11 +1,16 @@
 """Looking up is authorising: each lookup is scoped to the user's companies and role."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from clusters.models import Cluster, Node, Service
 from medstack.models import Company, Event, Membership, Operation, User
@@ -15,6 +20,25 @@ Role = Membership.Role
 READ = (Role.OWNER, Role.OPERATOR, Role.AUDITOR)
 OPERATE = (Role.OWNER, Role.OPERATOR)
 OWN = (Role.OWNER,)
+
+
+def confirmed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Let a view be reached only by somebody who has just shown who they are; others show it first.
+
+    What was sent is not kept meanwhile, for it may hold a secret: the person comes back to the
+    page they were on.
+    """
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not is_reauthentication_required(request, app="medstack"):
+            return view(request, *args, **kwargs)
+        came_from = request.META.get("HTTP_REFERER", "") if request.method == "POST" else ""
+        if not url_has_allowed_host_and_scheme(came_from, {request.get_host()}):
+            came_from = request.get_full_path()
+        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': came_from})}")
+
+    return wrapper
 
 
 def user_of(request: HttpRequest) -> User:
@@ -92,10 +116,13 @@ def may(request: HttpRequest, company: Company, roles: tuple[str, ...] = OPERATE
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
-    """Give every page the user's company and what is running right now."""
+    """Give every page the user's company, whether it is theirs, and what is running right now."""
     if not isinstance(getattr(request, "user", None), User):
         return {}
+    memberships = Membership.objects.filter(user=user_of(request)).select_related("company")
+    found = list(memberships.order_by("company__name"))
     return {
-        "company": companies_for(user_of(request)).first(),
+        "company": found[0].company if found else None,
+        "owns_company": any(one.role == Role.OWNER for one in found),
         "running_operations": operations_for(request).filter(state__in=Operation.ACTIVE)[:10],
     }

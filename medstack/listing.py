@@ -1,7 +1,8 @@
 """Lists that a person can search, filter, sort and page through, by the address alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,6 +31,26 @@ class Choice:
     choices: Sequence[tuple[str, str]]
     field: str = ""
     value: str = ""
+    # The view has narrowed the rows by it already.
+    applied: bool = False
+
+
+class Bounded(Paginator[Any]):
+    """Pages of a list that may be huge: it counts up to a limit, and ends there."""
+
+    def __init__(self, rows: QuerySet[Any], per_page: int, most: int) -> None:
+        super().__init__(rows, per_page)
+        self.rows, self.most = rows, most
+
+    @cached_property
+    def counted(self) -> int:
+        """Count up to one more than the limit."""
+        return self.rows.order_by()[: self.most + 1].count()
+
+    @cached_property
+    def count(self) -> int:
+        """Return how many rows the pages have."""
+        return min(self.counted, self.most)
 
 
 class Listing:
@@ -45,6 +66,8 @@ class Listing:
         filters: Sequence[Choice] = (),
         sort: str = "",
         prefix: str = "",
+        counted: int = 0,
+        narrowed: bool = False,
     ) -> None:
         self.path, self.columns, self.prefix = request.path, columns, prefix
         self.parameters = {key: str(value) for key, value in request.GET.items() if value}
@@ -58,20 +81,22 @@ class Listing:
         for choice in filters:
             value = self.parameters.get(choice.name, "")
             if value and value in dict(choice.choices):
-                rows = rows.filter(**{choice.field or choice.name: value})
+                narrower = {} if choice.applied else {choice.field or choice.name: value}
+                rows = rows.filter(**narrower)
             else:
                 value = ""
-            self.filters.append(
-                Choice(choice.name, choice.label, choice.choices, choice.field, value)
-            )
-        self.searchable = bool(search)
+            self.filters.append(replace(choice, value=value))
+        self.searchable, self.narrowed = bool(search), narrowed
         sortable = {column.field for column in columns if column.field}
         asked = self.parameters.get("sort", "")
         self.sort = asked if asked.lstrip("-") in sortable else sort
         if self.sort:
             rows = rows.order_by(self.sort, "pk")
-        self.page: Page[Any] = Paginator(rows, PER_PAGE).get_page(self.parameters.get("page"))
+        pages = Bounded(rows, PER_PAGE, counted) if counted else Paginator(rows, PER_PAGE)
+        self.page: Page[Any] = pages.get_page(self.parameters.get("page"))
         self.total = self.page.paginator.count
+        # Whether there are more than were counted.
+        self.more = isinstance(pages, Bounded) and pages.counted > pages.most
 
     def url_with(self, **changed: str) -> str:
         """Return this list's address with some parameters changed; empty ones are left out."""
@@ -81,7 +106,8 @@ class Listing:
     @property
     def is_narrowed(self) -> bool:
         """Say whether a search or filter hides rows."""
-        return bool(self.query) or any(choice.value for choice in self.filters)
+        chosen = any(choice.value for choice in self.filters)
+        return self.narrowed or bool(self.query) or chosen
 
     @property
     def headers(self) -> list[dict[str, Any]]:

@@ -19,6 +19,9 @@ DEBUG = env.boolean("MEDSTACK_DEBUG")
 
 SECRET_KEY_FILE = Path(env.text("MEDSTACK_SECRET_KEY_FILE", str(STATE_DIR / "keys" / "secret_key")))
 FIELD_KEYS_FILE = Path(env.text("MEDSTACK_FIELD_KEYS_FILE", str(STATE_DIR / "keys" / "field_keys")))
+SIGNING_KEY_FILE = Path(
+    env.text("MEDSTACK_SIGNING_KEY_FILE", str(STATE_DIR / "keys" / "signing_key"))
+)
 if "init_keys" in sys.argv:
     # The one command that runs before the keys exist: it makes them.
     SECRET_KEY, SECRET_KEY_FALLBACKS, FIELD_KEYS = "only-while-the-keys-are-made", [], [""]
@@ -41,6 +44,10 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.forms",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "django_htmx",
     "django_q",
     "channels",
@@ -54,7 +61,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "medstack.middleware.signed_in_with_own_password",
+    "medstack.middleware.signed_in_with_second_factor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -101,9 +110,9 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-LOGIN_URL = "sign_in"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "clusters"
-LOGOUT_REDIRECT_URL = "sign_in"
+LOGOUT_REDIRECT_URL = "account_login"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -133,6 +142,40 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 3600
+AUTHENTICATION_BACKENDS = [
+    "allauth.account.auth_backends.AuthenticationBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+ACCOUNT_ADAPTER = "medstack.identity.Accounts"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+# Who was sure of themselves a moment ago is not asked again before the next deletion.
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+# Guesses: 5 in 5 minutes for one account, wherever they come from; 20 a minute from one address.
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "20/m/ip,5/5m/key",
+    "reauthenticate": "5/m/user",
+}
+MFA_ADAPTER = "medstack.identity.SecondFactors"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "MedStack Control"
+MFA_TOTP_TOLERANCE = 1
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
+# Attempts are counted for all processes together.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "medstack_cache",
+    }
+}
+SESSION_SERIALIZER = "medstack.crypto.EncryptedSerializer"
 # Uploaded configs and secrets stay in memory: their values never touch a disk in clear.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
@@ -163,6 +206,13 @@ REFRESH_EVERY = 15
 LOCAL_NODES_ROOT = Path(env.text("MEDSTACK_LOCAL_ROOT", "/var/lib/medstack/nodes"))
 LOCAL_NODES_BRIDGE = env.text("MEDSTACK_LOCAL_BRIDGE", "medstack0")
 LOCAL_NODES_SUBNET = env.text("MEDSTACK_LOCAL_SUBNET", "10.83.0.0/24")
+# The embedded repositories: their folder, and where their server listens for the nodes.
+REPOSITORIES_ROOT = Path(env.text("MEDSTACK_REPOSITORIES_ROOT", str(STATE_DIR / "repositories")))
+REPOSITORY_PORT = int(env.text("MEDSTACK_REPOSITORY_PORT", "8200"))
+# By which address nodes reach it; empty: the local nodes' bridge.
+REPOSITORY_HOST = env.text("MEDSTACK_REPOSITORY_HOST", "")
+# The agent's image; empty: made here and loaded into the nodes.
+AGENT_IMAGE = env.text("MEDSTACK_AGENT_IMAGE", "")
 # Which name server says where domains lead; empty: the system's.
 DNS_SERVER = env.text("MEDSTACK_DNS_SERVER", "")
 # Whether an ACME directory may be on this machine or in a private network (tests, own CAs).

@@ -1,16 +1,30 @@
 """Where every page stands."""
 
+from allauth.account.views import reauthenticate
 from django.urls import include, path
 
-from medstack.views import activity, people
+from medstack.views import activity, audit, members, people
 
 urlpatterns = [
-    path("sign-in/", people.SignIn.as_view(), name="sign_in"),
+    path("sign-in/", people.SignIn.as_view(), name="account_login"),
+    path("account/confirm/", reauthenticate, name="account_reauthenticate"),
+    path("account/security/", include("allauth.mfa.urls")),
+    path("account/sessions/", include("allauth.usersessions.urls")),
     path("sign-out/", people.sign_out, name="sign_out"),
     path("password/", people.change_password, name="change_password"),
+    path("people/", members.members, name="members"),
+    path("people/invite/", members.invite, name="invite"),
+    path("people/<int:pk>/", members.change_member, name="change_member"),
+    path(
+        "people/invitations/<int:pk>/revoke/",
+        members.revoke_invitation,
+        name="revoke_invitation",
+    ),
+    path("join/<str:token>/", members.accept_invitation, name="accept_invitation"),
     path("operations/", activity.operations, name="operations"),
     path("operations/<int:pk>/", activity.operation, name="operation"),
-    path("activity/", activity.events, name="events"),
+    path("activity/", audit.events, name="events"),
+    path("activity/<int:pk>/<slug:suffix>/", audit.export_events, name="export_events"),
     path("healthz", activity.health, name="health"),
     path("", include("backups.urls")),
     path("", include("clusters.urls")),

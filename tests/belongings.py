@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -12,9 +13,10 @@ from django.utils import timezone
 
 from clusters.models import Cluster, Config, Network, Node, Registry, Secret, Service, Task, Volume
 from medstack import operations
-from medstack.models import Company, Event, Operation, User
+from medstack.models import Company, Event, Invitation, Operation, User
 from medstack.models.events import Actor
 from tests.running import running_service
+from tests.signing import sign_in
 
 
 def addresses(patterns: list[Any] | None = None, path: str = "") -> Iterator[tuple[str, str]]:
@@ -42,6 +44,7 @@ class Belongings:
     service: Service
     task: Task
     operation: Operation
+    invitation: Invitation
 
     def url(self, name: str) -> str:
         """Return the address of one of the company's pages."""
@@ -50,6 +53,16 @@ class Belongings:
             return reverse(name)
         if name == "operation":
             return reverse(name, args=[self.operation.pk])
+        if name in ("mfa_edit_webauthn", "mfa_remove_webauthn"):
+            return reverse(name, args=[0])
+        if name == "change_member":
+            return reverse(name, args=[self.company.memberships.get(role="owner").pk])
+        if name == "revoke_invitation":
+            return reverse(name, args=[self.invitation.pk])
+        if name == "accept_invitation":
+            return reverse(name, args=["unknown"])
+        if name == "export_events":
+            return reverse(name, args=[self.cluster.company_id, "csv"])
         if "tasks/<int:pk>" in pattern:
             return reverse(name, args=[self.cluster.slug, self.service.name, self.task.pk])
         return reverse(name, args=[self.cluster.slug, *self.own(pattern)])
@@ -109,6 +122,13 @@ def belongings(company: Company, mark: str, by: User) -> Belongings:
         service=service,
         task=service.tasks.get(slot=1),
         operation=operation,
+        invitation=Invitation.objects.create(
+            company=company,
+            email=f"{mark}@invited.example",
+            token_sha256=mark,
+            invited_by=by,
+            expires_at=now + timedelta(days=1),
+        ),
     )
 
 
@@ -117,7 +137,7 @@ def asked(user: User | None, method: str, url: str, *, enforce_csrf: bool = Fals
     with transaction.atomic():
         client = Client(enforce_csrf_checks=enforce_csrf)
         if user:
-            client.force_login(user)
+            sign_in(client, user)
         # A browser always sends the token along, so that no form comes quite empty.
         data = {"csrfmiddlewaretoken": "forged"} if method == "post" else {}
         answer: HttpResponse = getattr(client, method)(url, data)

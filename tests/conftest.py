@@ -10,6 +10,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from clusters.models import Cluster, Node
 from medstack.models import Company, Membership, User
+from tests.signing import sign_in
 
 PASSWORD = "correct-horse-battery-9"
 Role = Membership.Role
@@ -72,12 +73,11 @@ def stranger(db: None) -> User:
 def client_for() -> Callable[[User], Client]:
     """Sign a user in and return the browser's stand-in."""
 
-    def sign_in(user: User) -> Client:
+    def signed_in(user: User) -> Client:
         client = Client(REMOTE_ADDR="192.0.2.7")
-        client.force_login(user)
-        return client
+        return sign_in(client, user)
 
-    return sign_in
+    return signed_in
 
 
 @pytest.fixture

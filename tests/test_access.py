@@ -2,11 +2,12 @@
 
 import pytest
 
-from medstack.models import Company, User
+from medstack.models import Company, Membership, User
 from tests.belongings import Belongings, addresses, asked, belongings
+from tests.conftest import person
 
 Row = tuple[int, int, int, int, int]
-ROLES = ("owner", "operator", "auditor", "stranger", "anonymous")
+ROLES = ("owner", "operator", "auditor", "stranger", "anonymous", "billing")
 # Not a status: the way to the sign-in page, with the way back.
 IN = 0
 # What each gets:  owner, operator, auditor, stranger, anonymous.
@@ -19,18 +20,26 @@ REFUSED: Row = (422, 422, 404, 404, IN)
 DONE: Row = (302, 302, 404, 404, IN)
 LED_ON: Row = (302, 302, 302, 404, IN)
 OWN_FORM: Row = (422, 422, 422, 422, IN)
+OWN_LEADS_ON: Row = (302, 302, 302, 302, IN)
+# Anonymous visitors are led to the sign-in page by the library's own way.
+LIBRARY: Row = (200, 200, 200, 200, 302)
+LEADS_ON: Row = (302, 302, 302, 302, 302)
+OWNERS: Row = (200, 404, 404, 200, IN)
+ABSENT: Row = (404, 404, 404, 404, IN)
+NOT_THEIRS: Row = (404, 404, 404, 404, 302)
 
 READ, FORM, BUTTON = (MEMBERS, NEVER), (OPERATORS, REFUSED), (NEVER, DONE)
 REFUSED_BUTTON, CONFIRM = (NEVER, REFUSED), (OPERATORS, DONE)
 # name of the address: what GET gets, what an empty POST gets
 STATED: dict[str, tuple[Row, Row]] = {
     "health": ((200, 200, 200, 200, 200), (405, 405, 405, 405, 405)),
-    "sign_in": ((302, 302, 302, 302, 200), (302, 302, 302, 302, 422)),
+    "account_login": ((302, 302, 302, 302, 200), (302, 302, 302, 302, 422)),
     "sign_out": ((405, 405, 405, 405, 405), (302, 302, 302, 302, 302)),
     "change_password": (OWN_LIST, OWN_FORM),
     "operations": (OWN_LIST, NEVER),
     "operation": READ,
     "events": (OWN_LIST, NEVER),
+    "export_events": (NEVER, MEMBERS),
     "clusters": (OWN_LIST, NEVER),
     "new_cluster": (OWN_LIST, OWN_FORM),
     "cluster": READ,
@@ -85,7 +94,42 @@ STATED: dict[str, tuple[Row, Row]] = {
     "check_domains": BUTTON,
     "upload_certificate": FORM,
     "networks": READ,
+    "volume_backups": READ,
+    # A report without a window is refused; whoever may read may download one.
+    "evidence": (MEMBERS, (422, 422, 422, 404, IN)),
+    "company_evidence": (OWN_LIST, OWN_FORM),
+    "evidence_key": (OWN_LIST, NEVER),
+    "company_volume_backups": (OWN_LIST, NEVER),
+    # The pages of one's own account are everybody's own.
+    "account_reauthenticate": (OWN_LIST, OWN_LIST),
+    "mfa_index": (OWN_LIST, NEVER),
+    "mfa_activate_totp": (LEADS_ON, LEADS_ON),
+    # The last factor stays with those who may not work without one.
+    "mfa_deactivate_totp": (OWN_LIST, (200, 200, 302, 200, IN)),
+    "mfa_authenticate": (LEADS_ON, LEADS_ON),
+    "mfa_reauthenticate": (OWN_LIST, OWN_LIST),
+    "mfa_generate_recovery_codes": (LIBRARY, LEADS_ON),
+    "mfa_view_recovery_codes": (ABSENT, NEVER),
+    "mfa_download_recovery_codes": (ABSENT, ABSENT),
+    "mfa_add_webauthn": (LIBRARY, LIBRARY),
+    "mfa_list_webauthn": (OWN_LIST, NEVER),
+    "mfa_edit_webauthn": (NOT_THEIRS, NOT_THEIRS),
+    "mfa_remove_webauthn": (NOT_THEIRS, NOT_THEIRS),
+    "mfa_login_webauthn": (LEADS_ON, LEADS_ON),
+    "mfa_reauthenticate_webauthn": (OWN_LEADS_ON, OWN_LEADS_ON),
+    "usersessions_list": (OWN_LIST, OWN_LEADS_ON),
+    # Other companies' Owners see their own people there.
+    "members": (OWNERS, NEVER),
+    "invite": (OWNERS, (422, 404, 404, 422, IN)),
+    "change_member": (NEVER, (302, 404, 404, 404, IN)),
+    "revoke_invitation": (NEVER, (302, 404, 404, 404, IN)),
+    # The link is the key; nobody here holds one that works.
+    "accept_invitation": ((404, 404, 404, 404, 404), (404, 404, 404, 404, 404)),
 }
+
+
+# Where those who only see the subscription get what another role gets.
+BILLING = {"mfa_deactivate_totp": ROLES.index("auditor")}
 
 
 @pytest.fixture
@@ -94,8 +138,18 @@ def ours(company: Company, owner: User) -> Belongings:
 
 
 @pytest.fixture
-def people(owner: User, operator: User, auditor: User, stranger: User) -> dict[str, User | None]:
-    return dict(zip(ROLES, (owner, operator, auditor, stranger, None), strict=True))
+def people(
+    owner: User, operator: User, auditor: User, stranger: User, company: Company
+) -> dict[str, User | None]:
+    billing = person("bill@northside.example", company, Membership.Role.BILLING)
+    return dict(zip(ROLES, (owner, operator, auditor, stranger, None, billing), strict=True))
+
+
+def of_billing(name: str, row: Row) -> int:
+    """Return what somebody gets who only sees the subscription: of the company, nothing else."""
+    if name in BILLING:
+        return row[BILLING[name]]
+    return row[2] if row[2] == row[3] else 404
 
 
 def test_every_address_has_a_stated_expectation() -> None:
@@ -111,7 +165,7 @@ def test_every_role_gets_what_is_stated_at_every_address(
     for name, rows in STATED.items():
         url = ours.url(name)
         for method, row in zip(("get", "post"), rows, strict=True):
-            for role, expected in zip(ROLES, row, strict=True):
+            for role, expected in zip(ROLES, (*row, of_billing(name, row)), strict=True):
                 answer = asked(people[role], method, url)
                 status = answer.status_code
                 if status == 302 and answer.headers["Location"] == f"/sign-in/?next={url}":

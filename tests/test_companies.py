@@ -8,6 +8,7 @@ from clusters.models import Cluster, Volume
 from medstack.models import Company, Membership, User
 from tests.belongings import Belongings, addresses, asked, belongings
 from tests.conftest import person
+from tests.signing import sign_in
 from tests.test_access import STATED
 
 
@@ -61,7 +62,7 @@ def test_nobody_creates_a_cluster_for_a_company_without_the_role(
 ) -> None:
     for user, company in ((owner, theirs.company), (auditor, ours.company)):
         client = Client()
-        client.force_login(user)
+        sign_in(client, user)
         before = Cluster.objects.count()
         answer = client.post(reverse("new_cluster"), {"name": "new", "company": company.pk})
         assert (answer.status_code, Cluster.objects.count()) == (422, before)
@@ -71,7 +72,7 @@ def test_nobody_puts_a_volume_on_another_companys_node(
     ours: Belongings, theirs: Belongings, owner: User
 ) -> None:
     client = Client()
-    client.force_login(owner)
+    sign_in(client, owner)
     form = {"name": "data", "node": theirs.node.pk, "kind": "local"}
     answer = client.post(reverse("new_volume", args=[ours.cluster.slug]), form)
     assert answer.status_code == 422

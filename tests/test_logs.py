@@ -16,6 +16,7 @@ from medstack.models import User
 from tests.fake_engine import FakeEngine, frame
 from tests.pages import SignIn
 from tests.running import engine_behind, running_service
+from tests.signing import give_factor
 
 LOGS = "/clusters/production/docker/services/web/logs/"
 STREAM = f"{LOGS}stream/"
@@ -119,6 +120,9 @@ def test_what_the_engine_refuses_is_said_in_its_words(
 
 def follow(user: User | None, url: str = STREAM, **headers: str) -> tuple[int, str]:
     """Return the status and all that the stream sends until it ends."""
+
+    if user:
+        give_factor(user)
 
     async def read() -> tuple[int, str]:
         client = AsyncClient()

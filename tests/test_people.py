@@ -7,9 +7,11 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.urls import reverse
 
 from medstack.models import Event, User
 from tests.conftest import PASSWORD
+from tests.signing import code_of, give_factor
 
 pytestmark = pytest.mark.django_db
 
@@ -24,7 +26,7 @@ def test_the_first_login_is_printed_once_and_must_be_changed() -> None:
     assert again.getvalue() == ""
 
     client = Client()
-    login = {"username": "owner@medstack.localhost", "password": printed[1]}
+    login = {"login": "owner@medstack.localhost", "password": printed[1]}
     assert client.post("/sign-in/", login).status_code == 302
     response = client.get("/")
     assert response.status_code == 302
@@ -35,6 +37,13 @@ def test_the_first_login_is_printed_once_and_must_be_changed() -> None:
         "new_password2": "a-better-one-of-mine-7",
     }
     assert client.post("/password/", new).status_code == 302
+    # The password alone is not enough for an Owner.
+    assert client.get("/")["Location"] == reverse("mfa_activate_totp")
+    page = client.get(reverse("mfa_activate_totp"))
+    secret = page.context["form"].secret
+    assert f'<code class="mono">{secret}</code>' in page.text
+    answer = client.post(reverse("mfa_activate_totp"), {"code": code_of(secret)})
+    assert answer["Location"] == reverse("mfa_view_recovery_codes")
     assert client.get("/").status_code == 200
 
 
@@ -50,7 +59,7 @@ def test_the_printed_password_is_stored_nowhere_in_clear() -> None:
 
 def test_a_refused_sign_in_is_recorded_without_the_password(owner: User) -> None:
     client = Client(REMOTE_ADDR="198.51.100.4")
-    login = {"username": owner.email, "password": "wrong-password-1"}
+    login = {"login": owner.email, "password": "wrong-password-1"}
     response = client.post("/sign-in/", login)
     assert response.status_code == 422
     event = Event.objects.get(action="user.sign_in_refused")
@@ -59,8 +68,9 @@ def test_a_refused_sign_in_is_recorded_without_the_password(owner: User) -> None
 
 
 def test_sign_in_takes_the_address_in_any_case(owner: User) -> None:
-    response = Client().post("/sign-in/", {"username": owner.email.upper(), "password": PASSWORD})
-    assert response.status_code == 302
+    give_factor(owner)
+    response = Client().post("/sign-in/", {"login": owner.email.upper(), "password": PASSWORD})
+    assert response["Location"].startswith(reverse("mfa_authenticate"))
 
 
 def test_every_page_has_a_strict_content_policy(
@@ -75,8 +85,8 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
     owner: User, settings: pytest.FixtureRequest
 ) -> None:
     client = Client(REMOTE_ADDR="198.51.100.4", headers={"x-forwarded-for": "203.0.113.9"})
-    client.post("/sign-in/", {"username": owner.email, "password": "wrong-password-1"})
+    client.post("/sign-in/", {"login": owner.email, "password": "wrong-password-1"})
     settings.TRUSTED_PROXIES = ["198.51.100.4"]  # type: ignore[attr-defined]
-    client.post("/sign-in/", {"username": owner.email, "password": "wrong-password-2"})
+    client.post("/sign-in/", {"login": owner.email, "password": "wrong-password-2"})
     addresses = [event.address for event in Event.objects.filter(action__contains="refused")]
     assert addresses == ["203.0.113.9", "198.51.100.4"]

@@ -238,4 +238,4 @@ def test_a_stranger_finds_nothing(
 
 def test_who_is_not_signed_in_is_asked_to(client: Client, cluster: Cluster) -> None:
     answer = client.get(reverse("registries", args=[cluster.slug]))
-    assert answer.headers["Location"].startswith(reverse("sign_in"))
+    assert answer.headers["Location"].startswith(reverse("account_login"))

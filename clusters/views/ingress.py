@@ -90,6 +90,7 @@ def deploy(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @login_required
+@access.confirmed
 @require_http_methods(["GET", "POST"])
 def remove(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask once more, then remove the load balancer."""

@@ -153,6 +153,7 @@ def change_labels(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
 
 @login_required
+@access.confirmed
 @require_http_methods(["GET", "POST"])
 def remove_node(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Ask once more, then drain, leave and remove."""

@@ -137,6 +137,7 @@ def test_registry(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 @login_required
+@access.confirmed
 @require_http_methods(["GET", "POST"])
 def delete_registry(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Ask once more, then forget the registry and its credentials."""

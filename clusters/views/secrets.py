@@ -6,6 +6,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from clusters.models import Secret
 from clusters.views import versioned
+from medstack import access
 
 
 @login_required
@@ -37,6 +38,7 @@ def rotate_secret(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
 
 @login_required
+@access.confirmed
 @require_http_methods(["GET", "POST"])
 def delete_secret(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Delete a secret."""

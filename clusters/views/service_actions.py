@@ -103,6 +103,7 @@ def drift(request: HttpRequest, slug: str, name: str) -> HttpResponse:
 
 
 @login_required
+@access.confirmed
 @require_http_methods(["GET", "POST"])
 def delete(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     """Ask for the name, then stop and delete the service."""

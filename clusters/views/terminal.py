@@ -40,6 +40,7 @@ REFUSED = 4409
 
 
 @login_required
+@access.confirmed
 @require_safe
 def terminal(request: HttpRequest, slug: str, name: str, pk: int) -> HttpResponse:
     """Show a terminal in one task's container."""

@@ -169,6 +169,7 @@ def new_volume(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @login_required
+@access.confirmed
 @require_http_methods(["GET", "POST"])
 def delete_volume(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Ask for the name, then delete the volume with its data."""

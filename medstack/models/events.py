@@ -1,9 +1,10 @@
 """The audit record: who did what, when, from where, and what it changed."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 
 from medstack.models.people import Company, User
 
@@ -24,6 +25,13 @@ class Actor:
 SYSTEM = Actor()
 
 
+def seal(company_id: int | None) -> None:
+    """Seal a company's new records."""
+    from medstack import sealing
+
+    sealing.seal(company_id)
+
+
 class EventManager(models.Manager["Event"]):
     """Write events; nothing else may."""
 
@@ -39,7 +47,7 @@ class EventManager(models.Manager["Event"]):
         after: Any = None,
     ) -> "Event":
         """Record one act; `before` and `after` are JSON and never hold a secret's value."""
-        return self.create(
+        event = self.create(
             action=action,
             subject_kind=(subject._meta.model_name or "") if subject else "",
             subject_id=subject.pk if subject else None,
@@ -52,6 +60,9 @@ class EventManager(models.Manager["Event"]):
             before=before,
             after=after,
         )
+        # Not before it is there for good; what is not sealed then, the tick seals.
+        transaction.on_commit(partial(seal, event.company_id), robust=True)
+        return event
 
 
 class Event(models.Model):
@@ -84,3 +95,29 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject_name}".strip()
+
+
+class Seal(models.Model):
+    """A link of a company's chain of audit records; the database refuses to change it, too.
+
+    The records of no company have a chain of their own.
+    """
+
+    event = models.OneToOneField(Event, models.PROTECT, related_name="seal")
+    company = models.ForeignKey(Company, models.PROTECT, null=True, related_name="seals")
+    number = models.PositiveBigIntegerField(help_text="Its place in the chain, from 1.")
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ("company", "number")
+        constraints = (
+            models.UniqueConstraint(fields=("company", "number"), name="seal_number_once"),
+            models.UniqueConstraint(
+                fields=("number",),
+                condition=models.Q(company=None),
+                name="seal_number_once_without_company",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash}"

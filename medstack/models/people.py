@@ -6,6 +6,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils import timezone
 
 
 class UserManager(BaseUserManager["User"]):
@@ -82,6 +83,7 @@ class Membership(models.Model):
         OWNER = "owner"
         OPERATOR = "operator"
         AUDITOR = "auditor"
+        BILLING = "billing"
 
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     company = models.ForeignKey(Company, models.PROTECT, related_name="memberships")
@@ -94,3 +96,38 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} ({self.get_role_display()})"
+
+
+class Invitation(models.Model):
+    """A link by which somebody joins a company; only the link's digest is kept."""
+
+    company = models.ForeignKey(Company, models.PROTECT, related_name="invitations")
+    email = models.EmailField("e-mail address")
+    role = models.CharField(
+        max_length=20, choices=Membership.Role, default=Membership.Role.OPERATOR
+    )
+    token_sha256 = models.CharField(max_length=64, unique=True)
+    invited_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    invited_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-pk",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("company", "email"),
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="invitation_one_open",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether the link still works."""
+        ended = self.accepted_at or self.revoked_at
+        return not ended and timezone.now() < self.expires_at

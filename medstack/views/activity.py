@@ -1,4 +1,4 @@
-"""Follow operations to their end, and read who did what."""
+"""Follow operations to their end."""
 
 from django.contrib.auth.decorators import login_required
 from django.db import connection
@@ -44,28 +44,6 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
     )
     template = "includes/operation.html" if request.htmx else "medstack/operation.html"  # type: ignore[attr-defined]
     return render(request, template, {"operation": found, "nav_active": "operations"})
-
-
-@login_required
-@require_safe
-def events(request: HttpRequest) -> HttpResponse:
-    """List the audit records of the user's companies."""
-    listing = Listing(
-        request,
-        access.events_for(request).select_related("cluster"),
-        columns=(
-            Column("When", "at"),
-            Column("Who", "actor_name"),
-            Column("From", "address"),
-            Column("What", "action"),
-            Column("On", "subject_name"),
-            Column("Cluster", "cluster__name"),
-            Column("Before → after"),
-        ),
-        search=("action", "actor_name", "subject_name", "cluster__name"),
-        sort="-at",
-    )
-    return render(request, "medstack/events.html", {"listing": listing, "nav_active": "activity"})
 
 
 @require_safe

@@ -24,6 +24,7 @@ from clusters.models import Cluster, Node, Service
 from clusters.tasks.refresh import refresh_cluster
 from medstack.models import Company, Membership, Operation, User
 from medstack.queue import enqueue
+from tests.signing import sign_in
 
 IMAGE = "medstack/demo:1"
 
@@ -96,7 +97,7 @@ class World:
         self.user = User.objects.create_user(f"{name}@clinic.example", "correct-horse-battery-9")
         Membership.objects.create(user=self.user, company=self.company, role=Membership.Role.OWNER)
         self.client = Client(REMOTE_ADDR="192.0.2.7")
-        self.client.force_login(self.user)
+        sign_in(self.client, self.user)
         self.client.post("/clusters/new/", {"name": name, "company": self.company.pk})
         self.cluster = Cluster.objects.get(company=self.company)
         if plain:

@@ -18,6 +18,7 @@ from clusters.tasks.refresh import enqueue_refresh
 from medstack.models import Company, Membership, Operation, User
 from tests.engines.workers import Worker, clock, until
 from tests.fake_engine import FakeEngine
+from tests.signing import sign_in
 
 pytestmark = pytest.mark.engines
 
@@ -130,7 +131,7 @@ def test_a_burst_of_operations_and_visitors_never_finds_the_database_locked(
 
         def visit(visitor: int) -> None:
             client = Client()
-            client.force_login(person)
+            sign_in(client, person)
             for number in range(visitor, BURST, 4):
                 form = {"name": f"data-{number}", "node": node.pk, "kind": "local"}
                 assert client.post(f"{url}docker/volumes/new/", form).status_code == 302

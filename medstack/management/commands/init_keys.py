@@ -1,10 +1,12 @@
-"""Create the secret key and the field keys of a new installation."""
+"""Create the keys of a new installation: secret key, field keys and signing key."""
 
 import os
 import secrets
 from typing import Any
 
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
@@ -20,6 +22,7 @@ class Command(BaseCommand):
         keys = {
             settings.SECRET_KEY_FILE: secrets.token_urlsafe(64),
             settings.FIELD_KEYS_FILE: Fernet.generate_key().decode(),
+            settings.SIGNING_KEY_FILE: signing_key(),
         }
         for path, key in keys.items():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -30,3 +33,9 @@ class Command(BaseCommand):
             with os.fdopen(handle, "w") as file:
                 file.write(key + "\n")
             self.stdout.write(f"Created {path}")
+
+
+def signing_key() -> str:
+    """Return a new Ed25519 key in PEM, as openssl reads it."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().strip()

@@ -1,0 +1,1 @@
+"""Every write a person can make to what belongs to no cluster."""
