@@ -1,6 +1,6 @@
 # One command each; the scripts in deploy/ do the work.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check format lock clean
+.PHONY: help up down test check bench format lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,10 @@ test: ## Run all tests, on SQLite, PostgreSQL and real Engines (SUITES="pages-sq
 
 check: ## Check style, types, migrations and the production settings
 	@deploy/check
+
+bench: ## Measure speed and size (BENCHMARKS="evidence_stream": some)
+	@deploy/venv.sh requirements-dev.txt
+	@.venv/bin/python -m benchmarks.run $(BENCHMARKS)
 
 format: ## Put the code into the house's form
 	@deploy/venv.sh requirements-dev.txt

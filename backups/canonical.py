@@ -6,7 +6,7 @@ forms of one word are two texts), no fractions, because programs print those dif
 
 import hashlib
 import json
-from dataclasses import MISSING, Field, field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import UTC, datetime
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -15,7 +15,9 @@ Json = dict[str, Any]
 Known = TypeVar("Known")
 
 DEEPEST = 100
-LATER = "later"
+# The metadata of a field that older files do not have: left out as long as it has its default, so
+# that an equal value still has one form only, and what was written before is read as it was.
+LATER = {"later": True}
 
 
 class BadManifest(ValueError):
@@ -41,29 +43,19 @@ def digest(content: bytes) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Turn dataclasses, tuples and times into what JSON knows; leave out what `later` says."""
+    """Turn dataclasses, tuples and times into what JSON knows."""
     if is_dataclass(value):
         named = {part: getattr(value, part.name) for part in fields(value)}
         return {
             part.name: plain(inner)
             for part, inner in named.items()
-            if not (part.metadata.get(LATER) and inner == default_of(part))
+            if not (part.metadata.get("later") and inner == default_of(part))
         }
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
     return value
-
-
-def later(default: Any = MISSING, *, factory: Any = MISSING) -> Any:
-    """Declare a field that older files do not have: left out as long as it has its default.
-
-    So an equal value still has one form only, and what was written before is read as it was.
-    """
-    if factory is not MISSING:
-        return field(default_factory=factory, metadata={LATER: True})
-    return field(default=default, metadata={LATER: True})
 
 
 def default_of(part: Field[Any]) -> Any:
@@ -83,12 +75,12 @@ def load(content: bytes) -> Any:
 def typed(kind: type[Known], value: Any, where: str) -> Known:
     """Read a dataclass from JSON: every field there and of its type, and no other field.
 
-    A field that came `later` may be missing, for it is not written while it says nothing.
+    A field that came LATER may be missing, for it is not written while it says nothing.
     """
     if not isinstance(value, dict):
         raise BadManifest(f"{where} is {_called(value)}, not an object.")
     hints = get_type_hints(kind)
-    optional = {part.name: bool(part.metadata.get(LATER)) for part in fields(kind)}  # type: ignore[arg-type]
+    optional = {part.name: bool(part.metadata.get("later")) for part in fields(kind)}  # type: ignore[arg-type]
     for name in [*value, *optional]:
         if name not in optional:
             raise BadManifest(f"{where} has the unknown field {name!r}.")

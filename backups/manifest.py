@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeVar
 
-from backups.canonical import BadManifest, Json, canonical, later, load, plain, typed
+from backups.canonical import LATER, BadManifest, Json, canonical, load, plain, typed
 from backups.parts import (
     FORMAT,
     Environment,
@@ -40,7 +40,7 @@ class Manifest:
     environment: Environment | None
     volumes: tuple[VolumePart, ...]
     format: int = FORMAT
-    anchor: Json = later(factory=dict)
+    anchor: Json = field(default_factory=dict, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_head(self.format, self.cluster, self.due)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from backups.canonical import BadManifest, Json, later
+from backups.canonical import LATER, BadManifest, Json
 
 VolumeState = Literal["captured", "failed", "excluded"]
 # Why a snapshot was taken: because the hour was full, or because of a person's request, the last
@@ -66,9 +66,9 @@ class Environment:
     node_labels: tuple[Json, ...] = ()
     domain_mappings: tuple[Json, ...] = ()
     failures: tuple[str, ...] = ()
-    secrets_snapshot: str = later("")
-    load_balancer: Json = later(factory=dict)
-    nodes: tuple[Json, ...] = later(())
+    secrets_snapshot: str = field(default="", metadata=LATER)
+    load_balancer: Json = field(default_factory=dict, metadata=LATER)
+    nodes: tuple[Json, ...] = field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         refuse_twice((f'Secret "{secret.name}"' for secret in self.secrets), "the environment")
@@ -87,7 +87,8 @@ class Environment:
 class VolumePart:
     """What became of one volume: its restic snapshot and restic's digest of the tree, or why not.
 
-    A failed one may have a snapshot, of which some files could not be read.
+    A failed one may have a snapshot, of which some files could not be read. `spec` is how the
+    Engine made the volume: its driver, options (without passwords) and labels.
     """
 
     node: str
@@ -98,9 +99,10 @@ class VolumePart:
     files: int = 0
     bytes: int = 0
     reason: str = ""
-    added_bytes: int = later(0)
-    started: datetime | None = later(None)
-    finished: datetime | None = later(None)
+    added_bytes: int = field(default=0, metadata=LATER)
+    started: datetime | None = field(default=None, metadata=LATER)
+    finished: datetime | None = field(default=None, metadata=LATER)
+    spec: Json = field(default_factory=dict, metadata=LATER)
 
     def __post_init__(self) -> None:
         require(bool(self.node and self.volume), "A volume has no name or no node.")
@@ -137,10 +139,10 @@ class Report:
     volumes: tuple[VolumePart, ...] = ()
     environment: Environment | None = None
     format: int = FORMAT
-    started: datetime | None = later(None)
-    finished: datetime | None = later(None)
-    version: str = later("")
-    trigger: Trigger = later("hourly")
+    started: datetime | None = field(default=None, metadata=LATER)
+    finished: datetime | None = field(default=None, metadata=LATER)
+    version: str = field(default="", metadata=LATER)
+    trigger: Trigger = field(default="hourly", metadata=LATER)
 
     def __post_init__(self) -> None:
         check_head(self.format, self.cluster, self.due)

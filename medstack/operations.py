@@ -7,7 +7,7 @@ again, and it goes on at the first step that had not finished.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -67,6 +67,12 @@ class Register:
     def add(self, name: str, kind: Kind) -> None:
         """Make a kind known under its name."""
         self.kinds[name] = kind
+
+    def extend(self, name: str, *, first: Step | None = None, last: Step | None = None) -> None:
+        """Let another app add its part to a kind that it did not make."""
+        kind = self.kinds[name]
+        steps = (*([first] if first else []), *kind.steps, *([last] if last else []))
+        self.kinds[name] = replace(kind, steps=steps)
 
 
 register = Register()

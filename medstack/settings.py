@@ -206,6 +206,8 @@ REFRESH_EVERY = 15
 LOCAL_NODES_ROOT = Path(env.text("MEDSTACK_LOCAL_ROOT", "/var/lib/medstack/nodes"))
 LOCAL_NODES_BRIDGE = env.text("MEDSTACK_LOCAL_BRIDGE", "medstack0")
 LOCAL_NODES_SUBNET = env.text("MEDSTACK_LOCAL_SUBNET", "10.83.0.0/24")
+# Whether clusters are protected; tests of other things switch it off.
+BACKUPS = env.boolean("MEDSTACK_BACKUPS", default=True)
 # The embedded repositories: their folder, and where their server listens for the nodes.
 REPOSITORIES_ROOT = Path(env.text("MEDSTACK_REPOSITORIES_ROOT", str(STATE_DIR / "repositories")))
 REPOSITORY_PORT = int(env.text("MEDSTACK_REPOSITORY_PORT", "8200"))

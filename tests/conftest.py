@@ -31,6 +31,13 @@ def django_db_setup(
 
 
 @pytest.fixture(autouse=True, scope="session")
+def without_backups() -> Iterator[None]:
+    """Leave agents out where a test is about something else."""
+    with override_settings(BACKUPS=False):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def quick_passwords() -> Iterator[None]:
     """Hash passwords quickly: a slow hash protects nobody here."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):

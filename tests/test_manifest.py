@@ -434,3 +434,74 @@ def test_a_secret_has_a_reason_exactly_if_it_is_lost() -> None:
         Secret(name="key", restorable=False)
     with pytest.raises(BadManifest):
         Secret(name="key", restorable=True, reason="Why?")
+
+
+# What came later
+
+
+LATER = {
+    "added_bytes": 1024,
+    "started": "2025-06-18T12:00:01Z",
+    "finished": "2025-06-18T12:00:09Z",
+    "spec": {"Driver": "local"},
+}
+
+
+def test_older_files_are_read_and_written_again_as_the_same_bytes() -> None:
+    whole = serialise(assemble(EXPECTED, WHOLE))
+
+    assert not {*LATER} & {*json.loads(whole)["volumes"][0]}
+    assert "anchor" not in json.loads(whole)
+    assert serialise(parse(Manifest, whole)) == whole
+
+
+def test_what_came_later_is_kept_where_it_says_something() -> None:
+    part = captured(DATA, added_bytes=1024, spec={"Driver": "local"})
+    part = replace(part, started=NOON, finished=NOON + timedelta(seconds=8))
+    environment = replace(
+        ENVIRONMENT, secrets_snapshot="a" * 64, load_balancer={"Port": 443}, nodes=({"ID": "n"},)
+    )
+    kept = report(
+        "a",
+        part,
+        environment=environment,
+        started=NOON,
+        finished=NOON,
+        version="12ab",
+        trigger="manual",
+    )
+
+    assert parse(Report, serialise(kept)) == kept
+    anchored = replace(assemble(EXPECTED, WHOLE), anchor={"number": 7, "hash": "b" * 64})
+    assert parse(Manifest, serialise(anchored)) == anchored
+
+
+def test_what_says_nothing_has_no_second_form() -> None:
+    whole = serialise(assemble(EXPECTED, WHOLE))
+
+    with pytest.raises(BadManifest, match="not canonical"):
+        parse(Manifest, changed(whole, anchor={}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"added_bytes": -1}, "negative size"),
+        ({"started": "2025-06-18T12:00:10Z"}, "ended before it began"),
+        ({"started": None}, "ended before it began"),
+        ({"started": "2025-06-18T13:00:01+01:00"}, "not in UTC"),
+        ({"spec": []}, "spec is a list, not an object"),
+    ],
+)
+def test_a_later_field_that_cannot_be_is_refused(fields: dict[str, Any], complaint: str) -> None:
+    whole = serialise(assemble(EXPECTED, WHOLE))
+    first, *others = json.loads(whole)["volumes"]
+    with pytest.raises(BadManifest, match=complaint):
+        parse(Manifest, changed(whole, volumes=[first | LATER | fields, *others]))
+
+
+def test_an_environment_with_credentials_is_refused() -> None:
+    with pytest.raises(BadManifest, match="carries credentials"):
+        Environment(load_balancer={"Dns": {"Password": "x"}})
+    with pytest.raises(BadManifest, match="64 hexadecimal"):
+        Environment(secrets_snapshot="latest")

@@ -125,6 +125,7 @@ class Protection(models.Model):
     )
     agent_image = models.CharField(max_length=255, blank=True)
     agent_error = models.TextField(blank=True)
+    applied_at = models.DateTimeField(null=True, help_text="The last look at the agents.")
     looked_at = models.DateTimeField(null=True, help_text="The last look into the repository.")
     look_claimed_at = models.DateTimeField(null=True)
     look_error = models.TextField(blank=True)

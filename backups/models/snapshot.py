@@ -150,6 +150,8 @@ class VolumeBackup(models.Model):
         )
         indexes = (
             models.Index(fields=("cluster", "-due"), name="volume_backup_by_cluster"),
+            models.Index(fields=("cluster", "bytes"), name="volume_backup_by_size"),
+            models.Index(fields=("-due",), name="volume_backup_by_time"),
             models.Index(
                 fields=("cluster", "node_name", "volume_name", "-due"),
                 name="volume_backup_by_volume",

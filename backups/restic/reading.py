@@ -24,6 +24,8 @@ class Snapshot:
     host: str
     paths: tuple[str, ...]
     tags: tuple[str, ...]
+    # SHA-256 over names, attributes and contents of everything in it.
+    tree: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Entry:
     uid: int
     gid: int
     modified: datetime
+    # Where a link leads; restic 0.14 does not say it.
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ def snapshot(row: dict[str, Any]) -> Snapshot:
         host=row.get("hostname", ""),
         paths=tuple(row["paths"]),
         tags=tuple(row.get("tags") or ()),
+        tree=row.get("tree", ""),
     )
 
 
@@ -120,6 +125,7 @@ def entry(row: dict[str, Any]) -> Entry:
         uid=row.get("uid", 0),
         gid=row.get("gid", 0),
         modified=datetime.fromisoformat(row["mtime"]),
+        target=row.get("linktarget", ""),
     )
 
 

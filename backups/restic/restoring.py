@@ -40,6 +40,7 @@ def restore(
     target: str | os.PathLike[str],
     *,
     include: Sequence[str] = (),
+    verify: bool = False,
     on_progress: Callable[[Progress], object] | None = None,
     timeout: float | None = None,
     cancelled: Callable[[], bool] = never,
@@ -53,7 +54,8 @@ def restore(
         raise ValueError("What to restore is named from the root of the snapshot.")
     sparse = ["--sparse"] if version() >= (0, 15) else []
     chosen = ["--include=" + MAGIC.sub(r"\\\1", path) for path in include]
-    command = ["restore", "--json", *sparse, f"--target={os.fspath(target)}", *chosen]
+    checked = ["--verify"] if verify else []
+    command = ["restore", "--json", *sparse, *checked, f"--target={os.fspath(target)}", *chosen]
     total = 0
     if on_progress and version() < (0, 16) and not include:
         total = stats(repository, snapshot_id, timeout=timeout, cancelled=cancelled).bytes

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
-DUE: tuple[Callable[[], None], ...] = ()
+from backups.tasks.agents import enqueue_agents
+from backups.tasks.repository import ensure_repositories
+
+DUE: tuple[Callable[[], None], ...] = (ensure_repositories, enqueue_agents)
 
 
 def enqueue_due() -> None:

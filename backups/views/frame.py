@@ -11,7 +11,7 @@ from medstack import access
 Context = dict[str, Any]
 
 # The names of the addresses of the lists, which are the tabs' labels, too.
-TABS: tuple[str, ...] = ()
+TABS: tuple[str, ...] = ("volume_backups", "evidence")
 
 
 def frame(request: HttpRequest, cluster: Cluster, tab: str, *, within: bool = False) -> Context:

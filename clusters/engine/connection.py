@@ -1,5 +1,6 @@
 """The public face of the gateway: everything that an Engine can be asked, by noun."""
 
+from clusters.engine import containers as started
 from clusters.engine import files, logs, objects, registries, swarm, system, terminals, workloads
 from clusters.engine.client import Client
 from clusters.engine.endpoint import Endpoint
@@ -65,6 +66,14 @@ class Engine(Client):
     task = workloads.task
     containers = workloads.containers
     container = workloads.container
+
+    container_create = started.container_create
+    container_start = started.container_start
+    container_stop = started.container_stop
+    container_kill = started.container_kill
+    container_pause = started.container_pause
+    container_unpause = started.container_unpause
+    container_remove = started.container_remove
 
     service_logs = logs.service_logs
     task_logs = logs.task_logs

@@ -13,7 +13,7 @@ from medstack.models import Operation
 
 Json = dict[str, Any]
 # Services of the console's own that do passing work; they are not an operator's.
-HELPER = "medstack-op-"
+HELPERS = ("medstack-op-", "medstack-secrets-", "medstack-agent")
 TASK_COLUMNS = (
     "node_id slot state desired_state message error exit_code container_id image since".split()
 )
@@ -23,7 +23,7 @@ def save_services(
     cluster: Cluster, services: list[Json], tasks: list[Json], *, asked_at: datetime
 ) -> None:
     """Make the services' and tasks' rows match the swarm's."""
-    listed = [service for service in services if not service["Spec"]["Name"].startswith(HELPER)]
+    listed = [service for service in services if not service["Spec"]["Name"].startswith(HELPERS)]
     rows = {row.name: row for row in Service.objects.present().filter(cluster=cluster)}
     for service in listed:
         row = rows.get(service["Spec"]["Name"]) or adopt(cluster, service, asked_at=asked_at)

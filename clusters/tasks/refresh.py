@@ -16,6 +16,7 @@ from clusters.tasks.observe import save_node
 from clusters.tasks.observe_services import save_services
 from medstack.queue import enqueue
 
+OF_AGENTS = "medstack.kind"
 SIZES_EVERY = timedelta(minutes=5)
 # Longer than a read can take; a refresh whose worker was killed is taken for ended after that.
 LONGEST = timedelta(seconds=20)
@@ -125,6 +126,8 @@ def adopt(
 ) -> None:
     """Take up objects that were made outside the console; note those that are gone."""
     now = timezone.now()
+    # Those of the backup agents are no operator's, and are replaced with every change.
+    found = [item for item in found if OF_AGENTS not in (item["Spec"].get("Labels") or {})]
     ids = {item["ID"]: item["Spec"]["Name"] for item in found}
     data = {item["ID"]: base64.b64decode(item["Spec"].get("Data") or "") for item in found}
     rows = model.objects.present().filter(cluster=cluster)

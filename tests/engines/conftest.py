@@ -24,6 +24,7 @@ from clusters.models import Cluster, Node, Service
 from clusters.tasks.refresh import refresh_cluster
 from medstack.models import Company, Membership, Operation, User
 from medstack.queue import enqueue
+from tests.engines.repository_server import repository_server
 from tests.signing import sign_in
 
 IMAGE = "medstack/demo:1"
@@ -167,7 +168,7 @@ class World:
         return on_manager(self.cluster, timeout=20)
 
 
-__all__ = ["IMAGE", "World", "enqueue", "finish", "run_due", "work_until"]
+__all__ = ["repository_server", "IMAGE", "World", "enqueue", "finish", "run_due", "work_until"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Evidence reports: what was backed up, proven and restored, signed."""
