@@ -69,6 +69,7 @@ class Environment:
     secrets_snapshot: str = field(default="", metadata=LATER)
     load_balancer: Json = field(default_factory=dict, metadata=LATER)
     nodes: tuple[Json, ...] = field(default=(), metadata=LATER)
+    volume_policies: tuple[Json, ...] = field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         refuse_twice((f'Secret "{secret.name}"' for secret in self.secrets), "the environment")

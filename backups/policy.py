@@ -54,6 +54,17 @@ def environment(cluster: Cluster) -> Json:
             for node in nodes.order_by("name")
         ],
         "load_balancer": settings_of(balancer) if balancer else {},
+        "volume_policies": [
+            {
+                "node": one.node_name,
+                "volume": one.volume_name,
+                "excluded": one.excluded_reason,
+                "before": one.before_command,
+                "after": one.after_command,
+                "freeze": one.freeze,
+            }
+            for one in VolumePolicy.objects.filter(cluster=cluster)
+        ],
     }
     cleaned: Json = without(found)
     return cleaned

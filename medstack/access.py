@@ -7,7 +7,8 @@ from typing import Any
 from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
@@ -22,7 +23,7 @@ OPERATE = (Role.OWNER, Role.OPERATOR)
 OWN = (Role.OWNER,)
 
 
-def confirmed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def confirmed(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """Let a view be reached only by somebody who has just shown who they are; others show it first.
 
     What was sent is not kept meanwhile, for it may hold a secret: the person comes back to the
@@ -30,7 +31,7 @@ def confirmed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """
 
     @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not is_reauthentication_required(request, app="medstack"):
             return view(request, *args, **kwargs)
         came_from = request.META.get("HTTP_REFERER", "") if request.method == "POST" else ""
@@ -100,9 +101,9 @@ def service_for(
     )
 
 
-def operations_for(request: HttpRequest) -> QuerySet[Operation]:
+def operations_for(request: HttpRequest, roles: tuple[str, ...] = READ) -> QuerySet[Operation]:
     """Return the operations of the user's companies."""
-    return Operation.objects.filter(company__in=companies_for(user_of(request)))
+    return Operation.objects.filter(company__in=companies_for(user_of(request), roles))
 
 
 def events_for(request: HttpRequest) -> QuerySet[Event]:

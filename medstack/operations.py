@@ -56,6 +56,7 @@ class Kind:
     steps: Sequence[Step]
     within: timedelta = timedelta(minutes=10)
     on_failure: Callable[[Operation], None] | None = None
+    cancellable: bool = False
 
 
 @dataclass
@@ -139,6 +140,10 @@ def advance(pk: int) -> None:
         end(operation, error=f"This version of the console cannot do “{operation.kind}”.")
         return
     while operation.step < len(kind.steps):
+        if operation.cancel_requested_by and kind.cancellable:
+            error = f"Cancelled by {operation.cancel_requested_by}."
+            end(operation, error=error, on_failure=kind.on_failure)
+            return
         try:
             waiting = attempt(operation, kind.steps[operation.step])
         except Failure as error:
@@ -221,6 +226,7 @@ def end(
     )
     if not changed:
         return
+    operation.error = error
     if error and on_failure and not undone(operation, on_failure):
         error += " What was begun could not be undone; the log has the details."
         Operation.objects.filter(pk=operation.pk).update(error=error)
@@ -232,6 +238,24 @@ def end(
         cluster_id=operation.cluster_id,
         after={"kind": operation.kind, **({"error": error} if error else {})},
     )
+
+
+@transaction.atomic
+def cancel(operation: Operation, *, by: Actor) -> None:
+    """Ask an operation to end; what it has begun is undone as after a failure."""
+    kind = register.kinds.get(operation.kind)
+    if kind is None or not kind.cancellable or not operation.is_active:
+        raise Failure("This operation cannot be cancelled.")
+    asked = Operation.objects.filter(pk=operation.pk, cancel_requested_by="")
+    if asked.update(cancel_requested_by=by.name):
+        Event.objects.record(
+            "operation.cancelled",
+            operation,
+            by=by,
+            company=operation.company,
+            cluster_id=operation.cluster_id,
+        )
+        enqueue(RUN, operation.pk)
 
 
 def undone(operation: Operation, on_failure: Callable[[Operation], None]) -> bool:

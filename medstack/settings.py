@@ -213,6 +213,10 @@ REPOSITORIES_ROOT = Path(env.text("MEDSTACK_REPOSITORIES_ROOT", str(STATE_DIR / 
 REPOSITORY_PORT = int(env.text("MEDSTACK_REPOSITORY_PORT", "8200"))
 # By which address nodes reach it; empty: the local nodes' bridge.
 REPOSITORY_HOST = env.text("MEDSTACK_REPOSITORY_HOST", "")
+# Whether backups are proven by themselves, each volume once a week.
+SCHEDULED_DRILLS = env.boolean("MEDSTACK_SCHEDULED_DRILLS", default=True)
+# In which days, weeks and months of retention end.
+POLICY_ZONE = env.text("MEDSTACK_POLICY_ZONE", "UTC")
 # The agent's image; empty: made here and loaded into the nodes.
 AGENT_IMAGE = env.text("MEDSTACK_AGENT_IMAGE", "")
 # Which name server says where domains lead; empty: the system's.

@@ -1,8 +1,9 @@
 """A company with one of everything, and every address there is."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from backups.models import Repository, Restore, Snapshot, VolumeBackup
 from clusters.models import Cluster, Config, Network, Node, Registry, Secret, Service, Task, Volume
 from medstack import operations
 from medstack.models import Company, Event, Invitation, Operation, User
@@ -45,13 +47,15 @@ class Belongings:
     task: Task
     operation: Operation
     invitation: Invitation
+    backup: VolumeBackup
+    restore: Restore
 
     def url(self, name: str) -> str:
         """Return the address of one of the company's pages."""
         pattern = dict(addresses())[name]
         if "<" not in pattern:
             return reverse(name)
-        if name == "operation":
+        if name in ("operation", "cancel_operation"):
             return reverse(name, args=[self.operation.pk])
         if name in ("mfa_edit_webauthn", "mfa_remove_webauthn"):
             return reverse(name, args=[0])
@@ -74,8 +78,12 @@ class Belongings:
             "registries/<int:pk>": self.registry.pk,
             "configs/<str:name>": self.config.name,
             "secrets/<str:name>": self.secret.name,
-            "volumes/<int:pk>": self.volume.pk,
+            "docker/volumes/<int:pk>": self.volume.pk,
             "services/<str:name>": self.service.name,
+            "backups/snapshots/<int:pk>": self.backup.snapshot.pk,
+            "backups/coverage/<int:pk>": self.volume.pk,
+            "backups/volumes/<int:pk>": self.backup.pk,
+            "backups/restores/<int:pk>": self.restore.pk,
         }
         return [key for part, key in keys.items() if part in pattern]
 
@@ -111,6 +119,8 @@ def belongings(company: Company, mark: str, by: User) -> Belongings:
     Event.objects.record(
         "service.updated", service, by=Actor(by), company=company, cluster_id=cluster.pk
     )
+    volume = Volume.objects.create(node=node, name=f"{mark}-volume", observed_at=now)
+    backup = backup_of(volume, now)
     return Belongings(
         company=company,
         cluster=cluster,
@@ -118,7 +128,7 @@ def belongings(company: Company, mark: str, by: User) -> Belongings:
         registry=Registry.objects.create(cluster=cluster, address=f"{mark}.registry.example"),
         config=Config.objects.create(cluster=cluster, name=f"{mark}-config", engine_id=f"{mark}c"),
         secret=Secret.objects.create(cluster=cluster, name=f"{mark}-secret", engine_id=f"{mark}s"),
-        volume=Volume.objects.create(node=node, name=f"{mark}-volume", observed_at=now),
+        volume=volume,
         service=service,
         task=service.tasks.get(slot=1),
         operation=operation,
@@ -129,6 +139,48 @@ def belongings(company: Company, mark: str, by: User) -> Belongings:
             invited_by=by,
             expires_at=now + timedelta(days=1),
         ),
+        backup=backup,
+        restore=Restore.objects.create(
+            mode=Restore.Mode.NEW,
+            cluster=cluster,
+            snapshot=backup.snapshot,
+            volume_backup=backup,
+            node=node,
+            volume_name=f"{mark}-restored",
+            requested_by_name=by.email,
+        ),
+    )
+
+
+def backup_of(volume: Volume, now: datetime) -> VolumeBackup:
+    """Give a volume a backup, in a repository of which only the row is there."""
+    cluster = volume.node.cluster
+    repository = Repository.objects.create(
+        cluster=cluster,
+        folder=f"{cluster.slug}-repository",
+        password=f"{cluster.slug}-repository-password",
+        node_access=json.dumps({"password": f"{cluster.slug}-node-password"}),
+    )
+    snapshot = Snapshot.objects.create(
+        cluster=cluster,
+        repository=repository,
+        due=now,
+        state=Snapshot.State.COMPLETE,
+        manifest="{}",
+        manifest_sha256="0" * 64,
+    )
+    return VolumeBackup.objects.create(
+        snapshot=snapshot,
+        cluster=cluster,
+        due=now,
+        node=volume.node,
+        node_name=volume.node.name,
+        volume_name=volume.name,
+        state=VolumeBackup.State.CAPTURED,
+        restic_id="1" * 64,
+        tree="2" * 64,
+        files=3,
+        bytes=4096,
     )
 
 

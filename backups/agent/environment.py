@@ -60,6 +60,7 @@ def capture(setting: Setting) -> Environment:
         secrets_snapshot=stored or "",
         load_balancer=told.get("load_balancer", {}),
         nodes=tuple(told.get("nodes", ())),
+        volume_policies=tuple(told.get("volume_policies", ())),
     )
 
 

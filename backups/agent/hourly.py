@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from backups import restic
-from backups.agent import policy, snapshot, volumes, work
+from backups.agent import freezing, policy, snapshot, work
 from backups.agent.messages import say
 from backups.agent.policy import Policy
 from backups.agent.volumes import Setting
+from backups.parts import Report
 from backups.schedule import hour_of
 from clusters.engine import Endpoint, Engine, EngineError, connect
 
-# How often it looks at the clock, and how long after a failure it tries the same hour again.
+# How often it looks at the clock; how long after a failure it tries the same hour again, and twice
+# as long after each further one.
 LOOK, AGAIN = 5.0, timedelta(seconds=30)
 
 
@@ -41,7 +43,10 @@ class Agent:
     clock: Callable[[], datetime] = present
     tell: Callable[[str], None] = print
     done: datetime | None = None
+    tried: datetime | None = None
     not_before: datetime | None = None
+    pause: timedelta = AGAIN
+    earlier: Report | None = None
 
     def look(self) -> bool:
         """Take the running hour's snapshot unless it is there; say whether it was taken now.
@@ -53,23 +58,34 @@ class Agent:
         due = hour_of(now)
         if self.done == due or not self.policy.is_active:
             return False
-        if self.not_before and now < self.not_before and hour_of(self.not_before) == due:
+        if self.tried != due:
+            # A new hour waits for nothing that an earlier one left.
+            self.tried, self.not_before, self.pause, self.earlier = due, None, AGAIN, None
+        if self.not_before and now < self.not_before:
             return False
         try:
             with self.open_engine() as engine:
                 taken = self.take(engine, due)
         except (EngineError, restic.ResticError, OSError, ValueError) as error:
-            self.not_before = now + AGAIN
+            self.again()
             self.tell(say("failed", reason=str(error), due=due.isoformat()))
             return False
-        self.done = due
+        if self.earlier:
+            self.again()
+        else:
+            self.done = due
         return taken
+
+    def again(self) -> None:
+        """Try the same hour once more in a while, and then in a longer one."""
+        self.not_before = self.clock() + self.pause
+        self.pause *= 2
 
     def take(self, engine: Engine, due: datetime) -> bool:
         """Take one hour's part unless the repository has it."""
         info = engine.info()
         node = self.policy.node_name(info["Swarm"].get("NodeID", ""), info["Name"])
-        if snapshot.is_reported(self.repository, node, due):
+        if not self.earlier and snapshot.is_reported(self.repository, node, due):
             return False
         setting = Setting(
             engine=engine,
@@ -81,7 +97,11 @@ class Agent:
             # Nobody watches it; lines without end would only fill the log.
             tell=lambda _line: None,
         )
-        report = snapshot.take(setting, trigger="hourly", version=self.version)
+        report = snapshot.take(
+            setting, trigger="hourly", version=self.version, earlier=self.earlier
+        )
+        # What failed may pass: it is tried again, and its report replaced by a better one.
+        self.earlier = None if snapshot.is_whole(report) else report
         failed = [part.volume for part in report.volumes if part.state == "failed"]
         captured = sum(part.state == "captured" for part in report.volumes)
         self.tell(say("done", due=due.isoformat(), captured=captured, failed=failed))
@@ -91,7 +111,7 @@ class Agent:
         """Thaw and remove what was left behind; what cannot be now is tried again soon."""
         try:
             with self.open_engine() as engine:
-                volumes.sweep(engine)
+                freezing.sweep(engine)
         except EngineError as error:
             self.tell(say("note", text=str(error)))
 

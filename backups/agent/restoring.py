@@ -19,6 +19,7 @@ from medstack.failures import Failure
 Tell = Callable[[str], None]
 # Room that a restore leaves, for file systems slow down when they are full.
 RESERVE = 64 * 1024 * 1024
+CACHE = "/cache"
 SHOWN = 100
 KINDS = {
     stat.S_IFREG: "file",
@@ -108,6 +109,13 @@ def refuse_without_room(target: Path, needed: int, *, clear: bool) -> None:
             f"There is not enough room on this node: {needed / 1e6:,.0f} MB and a reserve of "
             f"{RESERVE / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free."
         )
+
+
+def room(job: Job, tell: Tell) -> None:
+    """Say how much would fit onto this node; the cache lies where its volumes lie."""
+    found = os.statvfs(CACHE)
+    free = found.f_bavail * found.f_frsize - RESERVE
+    tell(say("done", free=max(free, 0), needed=int(job.values.get("bytes", 0))))
 
 
 def empty(folder: Path) -> None:

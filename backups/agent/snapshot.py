@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from backups import restic
-from backups.agent import environment, volumes
+from backups.agent import environment, freezing, volumes
 from backups.agent.capture import now
 from backups.agent.messages import say
 from backups.agent.patience import patiently
@@ -16,30 +16,41 @@ from backups.parts import Report, Trigger
 
 
 def take(
-    setting: Setting, *, trigger: Trigger, version: str, with_environment: bool | None = None
+    setting: Setting,
+    *,
+    trigger: Trigger,
+    version: str,
+    with_environment: bool | None = None,
+    earlier: Report | None = None,
 ) -> Report:
     """Capture this node's part and put its report into the repository; return the report.
 
-    `with_environment` None leaves it to the leading manager. Raise ResticError when the report
+    `with_environment` None leaves it to the leading manager. What an `earlier` report of the same
+    snapshot has is not captured again. Raise ResticError when the report
     cannot be stored: then nothing of this part counts, and it has to be taken again.
     """
     patiently(lambda: restic.unlock(setting.repository))
-    volumes.sweep(setting.engine)
+    freezing.sweep(setting.engine)
     begun = now()
     seen = volumes.listed(setting.engine)
+    known = {part.volume: part for part in (earlier.volumes if earlier else ())}
+    good = {name: part for name, part in known.items() if part.state != "failed"}
     report = Report(
         cluster=setting.cluster,
         due=setting.due,
         node=setting.node,
-        seen=tuple(one.name for one in seen),
+        seen=tuple(sorted({one.name for one in seen} | {*known})),
         started=begun,
         version=version,
         trigger=trigger,
     )
-    parts = volumes.capture_all(setting, seen)
-    if with_environment is None:
-        with_environment = environment.is_leading(setting.engine)
-    found = environment.capture(setting) if with_environment else None
+    fresh = volumes.capture_all(setting, [one for one in seen if one.name not in good])
+    parts = (known | {part.volume: part for part in fresh}).values()
+    found = earlier.environment if earlier else None
+    if found is None or found.failures:
+        if with_environment is None:
+            with_environment = environment.is_leading(setting.engine)
+        found = environment.capture(setting) if with_environment else found
     whole = replace(report, volumes=tuple(parts), environment=found, finished=now())
     store(setting, whole)
     bad = [part for part in parts if part.state == "failed"]
@@ -60,6 +71,12 @@ def store(setting: Setting, report: Report) -> None:
             tags=tags("report", setting.due),
         )
     )
+
+
+def is_whole(report: Report) -> bool:
+    """Say whether nothing failed, so that nothing has to be tried again."""
+    failures = report.environment.failures if report.environment else ()
+    return not failures and all(part.state != "failed" for part in report.volumes)
 
 
 def is_reported(repository: restic.Repository, node: str, due: datetime) -> bool:

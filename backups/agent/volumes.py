@@ -16,7 +16,6 @@ from backups.agent.freezing import (
     discard,
     frozen,
     own_container,
-    sweep,
     using,
 )
 from backups.agent.messages import Job, Json, heard, say
@@ -36,7 +35,6 @@ PASSWORD = re.compile(r"((?:^|[,;\s])\w*(?:pass|password|secret|token)=)[^,;\s]*
 STALLED = 1800.0
 # All that a capture may have said before we listened.
 LINES = 10_000
-__all__ = ["CACHE", "CAPTURE", "Seen", "Setting", "cache_mount", "capture_all", "listed", "sweep"]
 GONE = "it is gone: Docker would have made an empty one in its place."
 
 

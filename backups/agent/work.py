@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +33,9 @@ def tell(line: str) -> None:
 
 def main(stdin: BinaryIO) -> int:
     """Read one job and do it; return 0 when it is done, and 3 when none came."""
-    line = stdin.readline()
+    # A console that lost its power never closes the connection that the job was to come through.
+    heard, _, _ = select.select([stdin], [], [], PATIENCE)
+    line = stdin.readline() if heard else b""
     if not line.strip():
         return NO_JOB
     try:
@@ -84,6 +87,7 @@ WORK: Mapping[str, Callable[[Job, Tell], None]] = {
     "restore": restoring.restore,
     "drill": restoring.drill,
     "restore_secrets": restore_secrets,
+    "room": restoring.room,
 }
 
 

@@ -2,10 +2,17 @@
 
 from collections.abc import Callable
 
+from backups.tasks.adoption import enqueue_looks
 from backups.tasks.agents import enqueue_agents
+from backups.tasks.drills import enqueue_drills
 from backups.tasks.repository import ensure_repositories
 
-DUE: tuple[Callable[[], None], ...] = (ensure_repositories, enqueue_agents)
+DUE: tuple[Callable[[], None], ...] = (
+    ensure_repositories,
+    enqueue_agents,
+    enqueue_looks,
+    enqueue_drills,
+)
 
 
 def enqueue_due() -> None:

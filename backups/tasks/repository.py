@@ -1,5 +1,6 @@
 """Give every cluster its repository, and make it so in the storage."""
 
+import io
 import json
 import secrets
 
@@ -8,13 +9,17 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from backups import opening, restic
-from backups.models import Repository
+from backups.models import Protection, Repository
 from backups.server import serving
 from clusters.actions.nodes import record
 from clusters.models import Cluster
+from medstack.failures import Failure
+from medstack.models import Operation
 from medstack.models.events import SYSTEM
+from medstack.operations import Kind, Step, Waiting, note, register
 from medstack.queue import enqueue
 
+TEST, TEST_TAG = b"MedStack Control was here.\n", "medstack-test"
 INITIALISE = "backups.tasks.repository.initialise"
 
 
@@ -65,3 +70,110 @@ def initialise(pk: int) -> None:
     Repository.objects.filter(pk=pk, initialised_at=None).update(
         initialised_at=timezone.now(), test_error="", is_append_only=None
     )
+
+
+def row_of(operation: Operation) -> Repository:
+    """Return the operation's repository as it is now."""
+    return Repository.objects.select_related("cluster__company").get(pk=operation.target_id)
+
+
+def open_it(operation: Operation) -> Waiting | None:
+    """Open the repository with its password; make it where nothing is yet."""
+    row = row_of(operation)
+    if row.kind == Repository.Kind.EMBEDDED:
+        opening.folder(row).mkdir(parents=True, exist_ok=True)
+        serving.write_users()
+    repository = opening.for_console(row)
+    if not restic.exists(repository):
+        restic.initialise(repository)
+        return None
+    others = {
+        one.host
+        for one in restic.snapshots(repository)
+        if f"cluster:{row.cluster.slug}" not in one.tags
+        and any(tag.startswith("cluster:") for tag in one.tags)
+    }
+    if others:
+        raise Failure("This repository belongs to another cluster.")
+    return None
+
+
+def write_as_node(operation: Operation) -> Waiting | None:
+    """Store a few bytes with the nodes' credentials, and read them again."""
+    row = row_of(operation)
+    nodes = opening.for_nodes(row)
+    restic.backup_stdin(
+        nodes, io.BytesIO(TEST), "test", host="test", tags=[TEST_TAG, f"cluster:{row.cluster.slug}"]
+    )
+    found = restic.snapshots(nodes, tags=[TEST_TAG])
+    if not found or b"".join(restic.dump(nodes, found[-1].id, "/test")) != TEST:
+        raise Failure("What the nodes' credentials stored could not be read again.")
+    return None
+
+
+def refuse_deletion(operation: Operation) -> Waiting | None:
+    """Try to delete with the nodes' credentials; only a refusal is good."""
+    row = row_of(operation)
+    wanted = [one.id for one in restic.snapshots(opening.for_nodes(row), tags=[TEST_TAG])]
+    try:
+        restic.forget(opening.for_nodes(row), wanted)
+    except restic.ResticError as error:
+        note(operation, f"Refused, as it must be: {error}")
+    left = restic.snapshots(opening.for_console(row), tags=[TEST_TAG])
+    is_append_only = {one.id for one in left} >= set(wanted)
+    Repository.objects.filter(pk=row.pk).update(is_append_only=is_append_only)
+    console = opening.for_console(row)
+    restic.unlock(console)
+    restic.forget(console, [one.id for one in left])
+    if not is_append_only:
+        raise Failure(
+            "The nodes' credentials could delete. Whoever takes a node over could take the "
+            "backups with it: use credentials that may only add and read."
+        )
+    return None
+
+
+def note_test(operation: Operation) -> Waiting | None:
+    """Record that the test went well."""
+    Repository.objects.filter(pk=operation.target_id).update(
+        tested_at=timezone.now(), test_error=""
+    )
+    return None
+
+
+@transaction.atomic
+def take_over(operation: Operation) -> Waiting | None:
+    """Let new backups go to the proven repository; the former one stays for its backups."""
+    row, now = row_of(operation), timezone.now()
+    Repository.objects.current().filter(cluster=row.cluster).exclude(pk=row.pk).update(
+        retired_at=now
+    )
+    Repository.objects.filter(pk=row.pk).update(
+        retired_at=None, initialised_at=row.initialised_at or now, tested_at=now, test_error=""
+    )
+    record("repository.changed", row, row.cluster, by=SYSTEM, after={"kind": row.kind})
+    # The agents hear of it at once.
+    Protection.objects.filter(cluster=row.cluster).update(applied_at=None)
+    return None
+
+
+def note_failure(operation: Operation) -> None:
+    """Keep why the test failed where the page shows it."""
+    Repository.objects.filter(pk=operation.target_id).update(
+        tested_at=timezone.now(), test_error=operation.error
+    )
+
+
+PROOF = (
+    Step("Reach and open it", open_it),
+    Step("Store and read with the nodes' credentials", write_as_node),
+    Step("See the nodes refused to delete", refuse_deletion),
+)
+register.add(
+    "repository.test",
+    Kind("Test repository", (*PROOF, Step("Record it", note_test)), on_failure=note_failure),
+)
+register.add(
+    "repository.change",
+    Kind("Change repository", (*PROOF, Step("Store there", take_over)), on_failure=note_failure),
+)

@@ -11,7 +11,15 @@ from medstack import access
 Context = dict[str, Any]
 
 # The names of the addresses of the lists, which are the tabs' labels, too.
-TABS: tuple[str, ...] = ("volume_backups", "evidence")
+TABS: tuple[str, ...] = (
+    "snapshots",
+    "coverage",
+    "volume_backups",
+    "restores",
+    "retention",
+    "repository",
+    "evidence",
+)
 
 
 def frame(request: HttpRequest, cluster: Cluster, tab: str, *, within: bool = False) -> Context:

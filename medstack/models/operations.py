@@ -46,6 +46,7 @@ class Operation(models.Model):
     log = models.TextField(blank=True)
     error = models.TextField(blank=True)
 
+    cancel_requested_by = models.CharField(max_length=254, blank=True)
     requested_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="operations")
     requested_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -90,6 +91,14 @@ class Operation(models.Model):
     def is_active(self) -> bool:
         """Say whether there is still something to watch."""
         return self.state in self.ACTIVE
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Say whether somebody may still ask it to end."""
+        from medstack.operations import register
+
+        kind = register.kinds.get(self.kind)
+        return bool(kind and kind.cancellable and self.is_active and not self.cancel_requested_by)
 
     @property
     def url(self) -> str:

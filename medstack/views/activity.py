@@ -1,12 +1,15 @@
 """Follow operations to their end."""
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
 from medstack import access
+from medstack import operations as cancelling
+from medstack.failures import Failure
 from medstack.listing import Choice, Column, Listing
 from medstack.models import Operation
 
@@ -43,7 +46,21 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
         access.operations_for(request).select_related("cluster", "requested_by"), pk=pk
     )
     template = "includes/operation.html" if request.htmx else "medstack/operation.html"  # type: ignore[attr-defined]
-    return render(request, template, {"operation": found, "nav_active": "operations"})
+    can_operate = bool(found.company and access.may(request, found.company))
+    context = {"operation": found, "nav_active": "operations", "can_operate": can_operate}
+    return render(request, template, context)
+
+
+@login_required
+@require_POST
+def cancel_operation(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask an operation to end."""
+    found = get_object_or_404(access.operations_for(request, access.OPERATE), pk=pk)
+    try:
+        cancelling.cancel(found, by=access.actor(request))
+    except Failure as error:
+        messages.error(request, str(error))
+    return redirect(found.url)
 
 
 @require_safe

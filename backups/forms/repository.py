@@ -1,0 +1,94 @@
+"""Where a cluster's backups are stored."""
+
+import json
+from typing import Any
+
+from django import forms
+
+from backups.models import Repository
+
+SECRET = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"})
+KINDS = [one for one in Repository.Kind.choices if one[0] != Repository.Kind.SFTP]
+
+
+class RepositoryForm(forms.Form):
+    """A storage, the console's credentials for it and the nodes' own, which cannot delete."""
+
+    kind = forms.ChoiceField(choices=KINDS)
+    url = forms.CharField(
+        label="Address",
+        max_length=480,
+        required=False,
+        help_text="As restic writes it: rest:https://host/path/ or s3:https://host/bucket/path. "
+        "Leave it empty for the console's own machine.",
+    )
+    region = forms.CharField(max_length=60, required=False, help_text="S3 only.")
+    console_name = forms.CharField(label="Console's user or key ID", required=False)
+    console_secret = forms.CharField(
+        label="Console's password or secret key", required=False, widget=SECRET, strip=False
+    )
+    node_name = forms.CharField(label="Nodes' user or key ID", required=False)
+    node_secret = forms.CharField(
+        label="Nodes' password or secret key",
+        required=False,
+        widget=SECRET,
+        strip=False,
+        help_text="Credentials that may add and read, but neither delete nor overwrite. That is "
+        "tested before anything is stored there.",
+    )
+    password = forms.CharField(
+        label="Password of an existing repository",
+        required=False,
+        widget=SECRET,
+        help_text="Leave it empty for a new one: a password is made.",
+    )
+    ca = forms.CharField(
+        label="Certificate authority",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="PEM, if the storage's certificate is not a public one.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for what the chosen kind needs."""
+        values = super().clean() or {}
+        kind, url = values.get("kind"), values.get("url", "")
+        if kind == Repository.Kind.EMBEDDED:
+            if url:
+                self.add_error("url", "The console's own machine needs no address.")
+            return values
+        prefix = "s3:" if kind == Repository.Kind.S3 else "rest:http"
+        if not url.startswith(prefix):
+            self.add_error("url", f"An address of this kind begins with {prefix}.")
+        if "@" in url:
+            self.add_error("url", "Write the credentials into their own fields.")
+        for who in ("console", "node"):
+            for part in ("name", "secret"):
+                if not values.get(f"{who}_{part}"):
+                    self.add_error(f"{who}_{part}", "This is needed here.")
+        if values.get("node_name") and values.get("node_name") == values.get("console_name"):
+            self.add_error("node_name", "The nodes need credentials of their own.")
+        return values
+
+    def access(self, who: str) -> str:
+        """Return the credentials of the console or of the nodes as they are stored."""
+        name, secret = (str(self.cleaned_data[f"{who}_{part}"]) for part in ("name", "secret"))
+        if self.cleaned_data["kind"] == Repository.Kind.S3:
+            return json.dumps({"key_id": name, "secret": secret})
+        return json.dumps({"username": name, "password": secret})
+
+
+class SheetForm(forms.Form):
+    """Ask for the cluster's name before a recovery sheet is shown."""
+
+    confirmation = forms.CharField(label="Name of the cluster")
+
+    def __init__(self, *args: Any, name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = name
+
+    def clean_confirmation(self) -> str:
+        """Refuse anything else."""
+        if self.cleaned_data["confirmation"] != self.name:
+            raise forms.ValidationError(f"Type {self.name}.")
+        return self.name

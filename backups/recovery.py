@@ -1,0 +1,98 @@
+"""The recovery sheet: what is needed to get at a repository when the console is lost; pure text."""
+
+import hashlib
+import json
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from backups.restic import Repository
+
+BEGIN, END = "-----BEGIN MEDSTACK RECOVERY-----", "-----END MEDSTACK RECOVERY-----"
+WIDTH = 64
+
+
+class BadSheet(ValueError):
+    """A sheet that cannot be used; the text is for people and quotes no secret."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """One cluster's repository, as whoever restores it opens it."""
+
+    cluster: str
+    name: str
+    made: str
+    url: str
+    password: str = field(repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca: str = field(default="", repr=False)
+
+    @property
+    def repository(self) -> Repository:
+        """Return the repository to open."""
+        return Repository(self.url, self.password, environment=dict(self.environment), ca=self.ca)
+
+
+def make(cluster: str, name: str, repository: Repository, now: datetime) -> str:
+    """Write the sheet: for a person with plain restic, and a block that the console reads."""
+    sheet = Sheet(
+        cluster=cluster,
+        name=name,
+        made=now.strftime("%Y-%m-%d %H:%M UTC"),
+        url=repository.url,
+        password=repository.password,
+        environment=dict(repository.environment),
+        ca=repository.ca,
+    )
+    block = json.dumps(asdict(sheet), sort_keys=True)
+    exports = "\n".join(f"  export {key}='{value}'" for key, value in sheet.environment.items())
+    return f"""RECOVERY SHEET of the cluster "{name}" ({cluster})
+Made {sheet.made}. Keep it where the building's keys are. Whoever has it can read all backups.
+
+Repository: {sheet.url}
+Password:   {sheet.password}
+
+With plain restic (0.14 or newer), on any machine that reaches the repository:
+
+{exports}
+  export RESTIC_REPOSITORY='{sheet.url}'
+  export RESTIC_PASSWORD='{sheet.password}'
+  restic snapshots                          # kind:volume, volume:NAME, due:TIME are tags
+  restic restore ID --target /somewhere     # files stand below volumes/NAME
+  restic dump ID /manifest.json             # of a kind:manifest: all objects of the cluster
+  restic dump ID /medstack-secrets/NAME     # of a kind:secrets: a secret's value
+
+With a new console, on the machine that it runs on:
+
+  manage.py rebuild_catalogue --sheet THIS-FILE
+  manage.py restore environment --sheet THIS-FILE --to CLUSTER
+
+{BEGIN}
+{chr(10).join(textwrap.wrap(block.encode().hex(), WIDTH))}
+{hashlib.sha256(block.encode()).hexdigest()}
+{END}
+"""
+
+
+def parse(text: str, *, cluster: str = "") -> Sheet:
+    """Read a sheet; raise BadSheet for what is none, was mistyped, or is of another cluster."""
+    found = re.search(f"{BEGIN}(.*?){END}", text, re.DOTALL)
+    if not found:
+        raise BadSheet("This is no recovery sheet: the block at its end is missing.")
+    *lines, check = found[1].split()
+    try:
+        block = bytes.fromhex("".join(lines))
+    except ValueError:
+        raise BadSheet("The block of the sheet holds something else than 0-9 and a-f.") from None
+    if hashlib.sha256(block).hexdigest() != check:
+        raise BadSheet("The sheet was mistyped or cut: its check digits do not fit.")
+    try:
+        sheet = Sheet(**json.loads(block))
+    except (ValueError, TypeError):
+        raise BadSheet("The sheet is of another version.") from None
+    if cluster and sheet.cluster != cluster:
+        raise BadSheet(f"This sheet is of the cluster “{sheet.cluster}”, not of “{cluster}”.")
+    return sheet
