@@ -5,7 +5,6 @@ takes hours. What is known of a run stands in a file, so any worker can look at 
 """
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,8 +13,9 @@ from typing import Any
 
 from django.conf import settings
 
-from backups import opening, restic
+from backups import opening
 from backups.models import Repository
+from backups.restic_child import write
 from medstack.failures import Failure
 from medstack.operations import Waiting
 
@@ -44,29 +44,38 @@ def follow(name: str, work: str, row: Repository, **values: int) -> Waiting | Js
     if state["attempts"] >= ATTEMPTS:
         path.unlink()
         raise Failure(f"restic died {ATTEMPTS} times while it worked on the repository.")
+    repository = opening.for_console(row)
+    order = {
+        "work": work,
+        "path": str(path),
+        "repository": {
+            "url": repository.url,
+            "password": repository.password,
+            "environment": dict(repository.environment),
+            "ca": repository.ca,
+        },
+        **values,
+    }
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "run_restic", name, work, str(row.pk), json.dumps(values)],
+        [sys.executable, "-m", "backups.restic_child"],
         cwd=settings.BASE_DIR,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     known = {"pid": process.pid, "born": born(process.pid), "attempts": state["attempts"] + 1}
+    # Before the child can write its end there.
     write(path, known)
+    assert process.stdin
+    process.stdin.write(json.dumps(order).encode())
+    process.stdin.close()
     return Waiting("restic begins to work on the repository.", again_in=1)
 
 
 def forget(name: str) -> None:
     """Forget a run that was looked at to its end."""
     path_of(name).unlink(missing_ok=True)
-
-
-def write(path: Path, state: Json) -> None:
-    """Write the state at once or not at all."""
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    unfinished.write_text(json.dumps(state))
-    unfinished.rename(path)
 
 
 def born(pid: int) -> str:
@@ -82,20 +91,3 @@ def is_alive(pid: int, since: str) -> bool:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return fields[0] != "Z" and fields[19] == since
     return False
-
-
-def run(name: str, work: str, row: Repository, values: dict[str, int]) -> None:
-    """Do the work, in a process of its own, and leave the result in the file."""
-    repository, result = opening.for_console(row), {"error": "", "findings": []}
-    try:
-        restic.unlock(repository)
-        if work == "prune":
-            restic.prune(repository)
-        else:
-            restic.check(repository, subset=(values["part"], values["parts"]))
-    except restic.Damaged as error:
-        result = {"error": str(error), "findings": list(error.findings)}
-    except restic.ResticError as error:
-        result = {"error": str(error), "findings": [], "kind": type(error).__name__}
-    state = json.loads(path_of(name).read_text()) if path_of(name).exists() else {"attempts": 1}
-    write(path_of(name), state | {"result": result})

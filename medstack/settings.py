@@ -203,6 +203,21 @@ Q_CLUSTER = {
 NODE_SILENCE = 45
 REFRESH_EVERY = 15
 
+# Invitations and alarms; without a host, letters are only written into the log.
+EMAIL_HOST = env.text("MEDSTACK_EMAIL_HOST", "")
+EMAIL_PORT = int(env.text("MEDSTACK_EMAIL_PORT", "587"))
+EMAIL_HOST_USER = env.text("MEDSTACK_EMAIL_USER", "")
+EMAIL_PASSWORD_FILE = env.text("MEDSTACK_EMAIL_PASSWORD_FILE", "")
+EMAIL_HOST_PASSWORD = Path(EMAIL_PASSWORD_FILE).read_text().strip() if EMAIL_PASSWORD_FILE else ""
+EMAIL_USE_TLS = env.boolean("MEDSTACK_EMAIL_TLS", default=True)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("MEDSTACK_EMAIL_FROM", "medstack@localhost")
+EMAIL_BACKEND = "django.core.mail.backends.{}.EmailBackend".format(
+    "smtp" if EMAIL_HOST else "console"
+)
+# How letters link to the pages.
+PUBLIC_URL = env.text("MEDSTACK_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+
 LOCAL_NODES_ROOT = Path(env.text("MEDSTACK_LOCAL_ROOT", "/var/lib/medstack/nodes"))
 LOCAL_NODES_BRIDGE = env.text("MEDSTACK_LOCAL_BRIDGE", "medstack0")
 LOCAL_NODES_SUBNET = env.text("MEDSTACK_LOCAL_SUBNET", "10.83.0.0/24")

@@ -108,6 +108,9 @@ STATED: dict[str, tuple[Row, Row]] = {
     "download_file": (NEVER, (404, 404, 404, 404, IN)),
     "restore_volume": FORM,
     "drill": BUTTON,
+    "restore_environment": FORM,
+    # The restored volume has no report of an environment.
+    "restore_report": (ABSENT, NEVER),
     "restores": READ,
     "restore": READ,
     "retention": READ,

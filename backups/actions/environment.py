@@ -10,7 +10,7 @@ from django.db import transaction
 from backups.models import Restore, Snapshot, VolumePolicy
 from backups.parts import VolumePart
 from backups.planned import Plan
-from backups.target import case_of
+from backups.target import Case, case_of
 from backups.wanted import Place
 from clusters.actions import services as service_actions
 from clusters.actions.nodes import record
@@ -47,11 +47,12 @@ def restore_environment(
         mode=Restore.Mode.ENVIRONMENT,
         cluster=cluster,
         snapshot=snapshot,
-        plan={"nodes": dict(nodes), "address": address, **case.plan.plain()},
+        plan={"nodes": dict(nodes), "address": address, **volumes_of(case), **case.plan.plain()},
         expected={
             "files": sum(one.part.files for one in case.wanted.volumes if one.has_data),
             "bytes": sum(one.part.bytes for one in case.wanted.volumes if one.has_data),
         },
+        result={"volumes": counted_before(case, snapshot, cluster)},
         requested_by=by.user,
         requested_by_name=by.name,
     )
@@ -67,6 +68,25 @@ def restore_environment(
     )
     Restore.objects.filter(pk=row.pk).update(operation=operation)
     return operation
+
+
+def volumes_of(case: Case) -> Json:
+    """Return which volumes stay as they are, and which are cleared: another restore broke off."""
+    target = case.target
+    there = target.volumes - target.begun
+    return {
+        "left": sorted(v.key for v in case.wanted.volumes if v.key in target.filled | there),
+        "clear": sorted(target.begun - target.filled),
+    }
+
+
+def counted_before(case: Case, snapshot: Snapshot, cluster: Cluster) -> Json:
+    """Return what former restores counted in the volumes that they have brought back already."""
+    rows = Restore.objects.filter(
+        mode=Restore.Mode.ENVIRONMENT, snapshot=snapshot, cluster=cluster
+    ).order_by("pk")
+    found = {key: one for row in rows for key, one in row.result.get("volumes", {}).items()}
+    return {key: one for key, one in found.items() if key in case.target.filled}
 
 
 def refuse(plan: Plan, *, accepted: bool) -> None:
@@ -174,7 +194,10 @@ def restore_policy(
 
 @transaction.atomic
 def restore_certificates(cluster: Cluster, *, by: Actor) -> None:
-    """Know uploaded certificates again by their configs and secrets."""
+    """Know uploaded certificates again by their configs and secrets, and no others.
+
+    The load balancer waits for the objects of every certificate that there is.
+    """
     for config in Config.objects.current().filter(cluster=cluster, name__startswith="certificate-"):
         key = f"{config.name}-key"
         secret = Secret.objects.current().filter(cluster=cluster, name=key).first()
@@ -195,3 +218,7 @@ def restore_certificates(cluster: Cluster, *, by: Actor) -> None:
         )
         if created:
             record("certificate.restored", row, cluster, by=by, after={"names": list(chain.names)})
+    secrets = {row.engine_name for row in cluster.secrets.present()}
+    for row in Certificate.objects.filter(cluster=cluster).exclude(secret_name__in=secrets):
+        record("certificate.forgotten", row, cluster, by=by, before={"names": row.names})
+        row.delete()

@@ -131,6 +131,9 @@ class Protection(models.Model):
     look_error = models.TextField(blank=True)
     alarm = models.CharField(max_length=10, choices=Alarm, default=Alarm.FRESH)
     alarm_since = models.DateTimeField(null=True)
+    told = models.CharField(
+        max_length=10, choices=Alarm, default=Alarm.FRESH, help_text="What people know."
+    )
     recipients = models.JSONField(default=list, help_text="Up to three e-mail addresses.")
 
     class Meta:

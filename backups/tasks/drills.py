@@ -116,8 +116,8 @@ def finish(operation: Operation, outcome: Outcome) -> None:
     )
     if not changed:
         return
-    # A node that does not answer says nothing about the backup.
-    if outcome == Outcome.PASSED or row.duration is not None or "not" in error:
+    # A node that does not answer, and a person who cancels, say nothing about the backup.
+    if not error.startswith(("Gave up", "Cancelled", "No node")):
         VolumeBackup.objects.filter(pk=row.volume_backup_id).update(drilled_at=now, drilled=outcome)
     after = {"backup": str(row.volume_backup), **({"error": error} if error else {})}
     record(f"drill.{outcome}", row, row.volume_backup.cluster, by=SYSTEM, after=after)

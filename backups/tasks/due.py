@@ -4,14 +4,18 @@ from collections.abc import Callable
 
 from backups.tasks.adoption import enqueue_looks
 from backups.tasks.agents import enqueue_agents
+from backups.tasks.alarms import look_at_ages
 from backups.tasks.drills import enqueue_drills
 from backups.tasks.repository import ensure_repositories
+from backups.tasks.retention import enqueue_purges
 
 DUE: tuple[Callable[[], None], ...] = (
     ensure_repositories,
     enqueue_agents,
     enqueue_looks,
     enqueue_drills,
+    enqueue_purges,
+    look_at_ages,
 )
 
 
