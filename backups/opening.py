@@ -62,10 +62,7 @@ def opened(row: Repository, access: str) -> restic.Repository:
         }
         if row.region:
             environment["AWS_DEFAULT_REGION"] = row.region
-    keys = {}
-    if row.kind == Repository.Kind.SFTP:
-        keys = {"ssh_key": values["ssh_key"], "ssh_host_key": row.ssh_host_key}
-    return restic.Repository(url, row.password, environment=environment, ca=row.ca, **keys)
+    return restic.Repository(url, row.password, environment=environment, ca=row.ca)
 
 
 def access_of(text: str) -> Access:

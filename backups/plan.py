@@ -191,9 +191,7 @@ def volumes(wanted: Wanted, target: Target, warnings: list[str]) -> Iterator[Ite
     times = Counter(volume.key for volume in wanted.volumes)
     for volume in wanted.volumes:
         name, place = volume.part.volume, volume.place.name
-        words = (
-            f"{volume.part.bytes / 1e6:,.1f} MB on {place}" if volume.has_data else f"on {place}"
-        )
+        words = f"{shown(volume.part.bytes)} on {place}" if volume.has_data else f"on {place}"
         if times[volume.key] > 1:
             detail = f"Two volumes of this name would meet on {place}. Map their nodes apart."
             yield Item("volume", name, "conflict", detail)
@@ -203,6 +201,14 @@ def volumes(wanted: Wanted, target: Target, warnings: list[str]) -> Iterator[Ite
             yield existing(volume, warnings)
         else:
             yield Item("volume", name, detail=words)
+
+
+def shown(size: int) -> str:
+    """Return a size in the largest unit of which there is at least one."""
+    for unit, bytes_of in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= bytes_of:
+            return f"{size / bytes_of:,.1f} {unit}"
+    return f"{size} bytes"
 
 
 def existing(volume: WantedVolume, warnings: list[str]) -> Item:

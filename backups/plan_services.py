@@ -26,7 +26,7 @@ def services(
         problems = [*absent(spec), *domains_taken(spec, target)]
         if there := target.services.get(name):
             same = comparable(there) == comparable(spec)
-            detail = image if same else "Another service of this name runs. Delete it first."
+            detail = pinned(image) if same else "Another service of this name runs. Delete it."
             yield Item("service", name, "present" if same else "conflict", detail)
             continue
         if "@" not in image:
@@ -38,8 +38,14 @@ def services(
             warnings.append(f"The service {name} is a job: it runs once more.")
         if problem := unplaceable(spec, target.places, wanted.labels):
             problems.append(problem)
-        detail = " ".join(problems) or image
+        detail = " ".join(problems) or pinned(image)
         yield Item("service", name, "conflict" if problems else "create", detail)
+
+
+def pinned(image: str) -> str:
+    """Return an image for people: its digest in short."""
+    name, at, digest = image.partition("@")
+    return f"{name}, pinned to {digest.removeprefix('sha256:')[:12]}" if at else name
 
 
 def missing(manifest: Manifest, wanted: Wanted, target: Target) -> Callable[[Json], Iterator[str]]:

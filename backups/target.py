@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+
 from backups.agent.volumes import spec_of
 from backups.manifest import Manifest, parse
 from backups.models import Restore, Snapshot
@@ -15,8 +17,11 @@ from backups.planned import Plan, Target
 from backups.policy import settings_of
 from backups.wanted import Place, Wanted, old_nodes, wanted
 from clusters import spec as specs
+from clusters.engine import Unreachable
 from clusters.gateway import on_manager
 from clusters.models import Cluster, DomainMapping, LoadBalancer, Node, Service, Volume
+from clusters.observation import read_swarm
+from clusters.tasks.refresh import save_swarm
 from medstack.failures import Failure
 
 Json = dict[str, Any]
@@ -136,6 +141,7 @@ def places_of(cluster: Cluster) -> tuple[Place, ...]:
 def target_of(cluster: Cluster, snapshot: Snapshot) -> Target:
     """Return what a cluster has, as its rows and a manager say."""
     places = places_of(cluster)
+    observe(cluster)
     balancer = LoadBalancer.objects.filter(cluster=cluster).select_related("node").first()
     elsewhere = DomainMapping.objects.present().exclude(service__cluster=cluster)
     volumes = Volume.objects.present().filter(node__cluster=cluster).exclude(observed_at=None)
@@ -159,6 +165,16 @@ def target_of(cluster: Cluster, snapshot: Snapshot) -> Target:
         is_plain=cluster.lab_plain_network,
         **former(cluster, snapshot),
     )
+
+
+def observe(cluster: Cluster) -> None:
+    """Look at the swarm now: a plan made from rows of a moment ago would see strange conflicts."""
+    managers = [node.endpoint for node in Node.objects.reachable_managers(cluster)]
+    swarm = read_swarm(managers)
+    if swarm.error:
+        raise Unreachable(f"No manager answers. {swarm.error}")
+    with transaction.atomic():
+        save_swarm(cluster, swarm)
 
 
 def services_of(cluster: Cluster) -> dict[str, Json]:

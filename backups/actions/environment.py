@@ -30,7 +30,6 @@ class NotAccepted(Failure):
     """Refuse to restore while warnings are not accepted."""
 
 
-@transaction.atomic
 def restore_environment(
     snapshot: Snapshot,
     cluster: Cluster,
@@ -41,13 +40,23 @@ def restore_environment(
     by: Actor,
 ) -> Operation:
     """Restore a snapshot's environment onto a cluster; `nodes` are old names and new ones."""
+    # Engines are asked before the transaction begins: nobody else could write meanwhile.
     case = case_of(snapshot, cluster, nodes)
     refuse(case.plan, accepted=accepted)
+    chosen = {"nodes": dict(nodes), "address": address, **volumes_of(case)}
+    return begin(snapshot, cluster, case, chosen, by=by)
+
+
+@transaction.atomic
+def begin(
+    snapshot: Snapshot, cluster: Cluster, case: Case, chosen: Json, *, by: Actor
+) -> Operation:
+    """Begin a restore whose plan stands."""
     row = Restore.objects.create(
         mode=Restore.Mode.ENVIRONMENT,
         cluster=cluster,
         snapshot=snapshot,
-        plan={"nodes": dict(nodes), "address": address, **volumes_of(case), **case.plan.plain()},
+        plan={**chosen, **case.plan.plain()},
         expected={
             "files": sum(one.part.files for one in case.wanted.volumes if one.has_data),
             "bytes": sum(one.part.bytes for one in case.wanted.volumes if one.has_data),
@@ -59,7 +68,7 @@ def restore_environment(
     after = {
         "snapshot": str(snapshot),
         "of": snapshot.cluster.name,
-        "nodes": dict(nodes),
+        "nodes": chosen["nodes"],
         "accepted": list(case.plan.warnings),
     }
     record("restore.requested", row, cluster, by=by, after=after)

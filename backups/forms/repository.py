@@ -8,13 +8,12 @@ from django import forms
 from backups.models import Repository
 
 SECRET = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"})
-KINDS = [one for one in Repository.Kind.choices if one[0] != Repository.Kind.SFTP]
 
 
 class RepositoryForm(forms.Form):
     """A storage, the console's credentials for it and the nodes' own, which cannot delete."""
 
-    kind = forms.ChoiceField(choices=KINDS)
+    kind = forms.ChoiceField(choices=Repository.Kind.choices)
     url = forms.CharField(
         label="Address",
         max_length=480,

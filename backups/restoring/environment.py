@@ -21,8 +21,8 @@ from medstack.failures import Failure
 from medstack.models import Operation
 from medstack.models.events import SYSTEM
 
-# Exit codes besides 1, with which nothing was touched because what was asked made no sense.
-REFUSED, FAILED = 2, 3
+# Exit codes besides 1 and 2, with which nothing was touched because what was asked made no sense.
+REFUSED, FAILED = 3, 4
 PAUSE = 0.3
 SHOWN = {"create": "Will be created", "present": "There already", "conflict": "Conflicts"}
 
@@ -48,7 +48,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 
 def handle(options: dict[str, Any], stdout: TextIO) -> None:
-    """Show the plan, then restore. Exit with 2 where it is refused, with 3 where it failed."""
+    """Show the plan, then restore. Exit with 3 where it is refused, with 4 where it failed."""
     try:
         snapshot = chosen(options, stdout)
         cluster = Cluster.objects.select_related("company").filter(slug=options["to"]).first()

@@ -124,7 +124,10 @@ def finish(operation: Operation, outcome: Outcome) -> None:
 
 
 def enqueue_drills() -> None:
-    """Begin the drills that are due: each volume's newest backup once a week, a few at a time."""
+    """Begin the drills that are due, a few at a time.
+
+    Each volume's newest backup is drilled once a week, and each month's final one once.
+    """
     if not settings.BACKUPS or not settings.SCHEDULED_DRILLS:
         return
     running = Drill.objects.filter(outcome=Outcome.RUNNING).count()
@@ -142,8 +145,30 @@ def enqueue_drills() -> None:
         if room and key not in done:
             done.add(key)
             room -= 1
-            with suppress(Failure):
-                actions.drill(backup, by=SYSTEM, trigger=Drill.Trigger.SCHEDULED)
+            begin(backup)
+    for backup in month_finals():
+        if room:
+            room -= 1
+            begin(backup)
+
+
+def begin(backup: VolumeBackup) -> None:
+    """Begin a scheduled drill unless one of this backup is at work."""
+    with suppress(Failure):
+        actions.drill(backup, by=SYSTEM, trigger=Drill.Trigger.SCHEDULED)
+
+
+def month_finals() -> list[VolumeBackup]:
+    """Return each volume's last backup of the month before this one that was never drilled."""
+    this = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    before = (this - timedelta(days=1)).replace(day=1)
+    rows = VolumeBackup.objects.restorable().filter(due__gte=before, due__lt=this)
+    last: dict[tuple[int, str, str], VolumeBackup] = {}
+    for row in rows.select_related("cluster__company").order_by("due"):
+        last[row.cluster_id, row.node_name, row.volume_name] = row
+    tried = Drill.objects.filter(volume_backup__in=last.values())
+    known = set(tried.values_list("volume_backup", flat=True))
+    return [row for row in last.values() if row.pk not in known]
 
 
 register.add(

@@ -20,7 +20,7 @@ from backups.tasks.environment_work import (
 from backups.wanted import environment_of, own
 from clusters import engine as engines
 from clusters.actions.nodes import change_labels
-from clusters.actions.objects import save_registry
+from clusters.actions.objects import save_registry, test_registry
 from clusters.gateway import answering_manager, on_manager
 from clusters.models import Config, Registry, Secret
 from medstack.failures import Failure
@@ -91,13 +91,16 @@ def save_registries(operation: Operation) -> Waiting | None:
         last = newest("registry", row.pk, work)
         if last is None:
             continue
+        is_ours = last.requested_at >= operation.requested_at
+        if last.state == Operation.State.FAILED and not is_ours:
+            # What refused it then may let it in now, and its services are pulled from there.
+            last = test_registry(row, by=work.by)
         try:
             if waits := ended(last, f"Registry {row.address}"):
                 waiting.append(waits)
         except Failure as error:
             # The images of its services may lie on the nodes; where they do not, that is said then.
-            if last.requested_at >= operation.requested_at:
-                refused.append(f"Warning: {error}")
+            refused.append(f"Warning: {error}")
     for words in [] if waiting else refused:
         note(operation, words)
     return together(waiting, len(work.wanted.registries))

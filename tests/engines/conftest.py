@@ -168,7 +168,7 @@ class World:
         return on_manager(self.cluster, timeout=20)
 
 
-__all__ = ["repository_server", "IMAGE", "World", "enqueue", "finish", "run_due", "work_until"]
+__all__ = ["IMAGE", "World", "enqueue", "finish", "repository_server", "run_due", "work_until"]
 
 
 @pytest.fixture(scope="module")

@@ -269,6 +269,7 @@ def test_a_backups_files_are_listed_and_one_is_downloaded(cluster: World) -> Non
     assert b"".join(answer.streaming_content) == b"keep\n"  # type: ignore[attr-defined]
     event = Event.objects.filter(action="backup.file_downloaded").first()
     assert event
+    assert event.after
     assert event.after["path"].endswith("/a b")
     outside = cluster.client.post(cluster.url + url + "download/", {"path": "../../report.json"})
     assert outside.status_code == 404
