@@ -12,6 +12,7 @@ from backups.views import (
     restores,
     retention,
     snapshots,
+    subscription,
     volume_backups,
 )
 
@@ -46,6 +47,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{BACKUPS}repository/check/", retention.check_repository, name="check_repository"),
     path(f"{BACKUPS}volumes/", backup_list.volume_backups, name="volume_backups"),
     path(f"{BACKUPS}evidence/", evidence.evidence, name="evidence"),
+    path("subscription/", subscription.subscription, name="subscription"),
+    path("subscription/<int:pk>/certificate/", subscription.certificate, name="certificate"),
     path("evidence/", evidence.company_evidence, name="company_evidence"),
     path("evidence/key/", evidence.evidence_key, name="evidence_key"),
     path("evidence/backups/", backup_list.company_volume_backups, name="company_volume_backups"),

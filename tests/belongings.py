@@ -65,6 +65,8 @@ class Belongings:
             return reverse(name, args=[self.invitation.pk])
         if name == "accept_invitation":
             return reverse(name, args=["unknown"])
+        if name == "certificate":
+            return reverse(name, args=[self.company.pk])
         if name == "export_events":
             return reverse(name, args=[self.cluster.company_id, "csv"])
         if "tasks/<int:pk>" in pattern:

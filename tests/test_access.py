@@ -122,6 +122,9 @@ STATED: dict[str, tuple[Row, Row]] = {
     # It is not ready in this cluster.
     "recovery_sheet": ((404, 404, 404, 404, IN), (404, 404, 404, 404, IN)),
     "cancel_operation": BUTTON,
+    "subscription": (OWNERS, NEVER),
+    # Nothing was deleted.
+    "certificate": (ABSENT, NEVER),
     "volume_backups": READ,
     # A report without a window is refused; whoever may read may download one.
     "evidence": (MEMBERS, (422, 422, 422, 404, IN)),
@@ -157,7 +160,10 @@ STATED: dict[str, tuple[Row, Row]] = {
 
 
 # Where those who only see the subscription get what another role gets.
-BILLING = {"mfa_deactivate_totp": ROLES.index("auditor")}
+BILLING = {
+    "mfa_deactivate_totp": ROLES.index("auditor"),
+    "subscription": ROLES.index("owner"),
+}
 
 
 @pytest.fixture

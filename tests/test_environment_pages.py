@@ -240,6 +240,19 @@ def test_a_conflict_ends_the_command_with_another_code(
     assert refused.value.returncode == command.REFUSED
 
 
+def test_the_command_line_accepts_warnings_only_when_told(
+    cluster: Cluster, engine: FakeEngine
+) -> None:
+    bare = service("web", container={"Image": "app:1"})
+    snapshot_of(cluster, Environment(services=(bare,), networks=(NETWORK,)))
+    with pytest.raises(CommandError, match="accept the warnings first") as refused:
+        run("production", "--to", "production", "--map", "old-1=node-1")
+    assert refused.value.returncode == command.REFUSED
+    assert not Restore.objects.exists()
+    run("production", "--to", "production", "--map", "old-1=node-1", "--yes")
+    assert Restore.objects.get().plan["warnings"]
+
+
 def test_a_sheet_of_another_cluster_or_none_at_all_is_refused(
     cluster: Cluster, engine: FakeEngine, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from backups.tasks.alarms import look_at_ages
 from backups.tasks.drills import enqueue_drills
 from backups.tasks.repository import ensure_repositories
 from backups.tasks.retention import enqueue_purges
+from backups.tasks.subscriptions import enqueue_ends
 
 DUE: tuple[Callable[[], None], ...] = (
     ensure_repositories,
@@ -16,6 +17,7 @@ DUE: tuple[Callable[[], None], ...] = (
     enqueue_drills,
     enqueue_purges,
     look_at_ages,
+    enqueue_ends,
 )
 
 

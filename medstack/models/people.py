@@ -1,5 +1,6 @@
 """Users, companies, and the role of the one in the other."""
 
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -65,6 +66,10 @@ class Company(models.Model):
     subscription = models.CharField(
         max_length=20, choices=Subscription, default=Subscription.ACTIVE
     )
+    cancelled_at = models.DateTimeField(
+        null=True, blank=True, help_text="The grace begins here; empty while the subscription runs."
+    )
+    grace_days = models.PositiveSmallIntegerField(default=30)
     members = models.ManyToManyField(User, through="Membership", related_name="companies")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -74,6 +79,11 @@ class Company(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def grace_ends_at(self) -> datetime | None:
+        """Return when everything is deleted, if the subscription is cancelled."""
+        return self.cancelled_at and self.cancelled_at + timedelta(days=self.grace_days)
 
 
 class Membership(models.Model):
