@@ -8,6 +8,7 @@ from django.utils import timezone
 from backups import adoption, image, jobs, opening, policy
 from backups.agent.messages import Job
 from backups.models import Repository, Snapshot
+from backups.tasks import agents
 from clusters.gateway import answering_manager
 from clusters.models import Cluster, Node
 from clusters.tasks.nodes import node_of
@@ -28,6 +29,15 @@ def nodes_of(cluster: Cluster) -> list[Node]:
     """Return the nodes that take part."""
     joined = Node.objects.present().filter(cluster=cluster).exclude(swarm_node_id="")
     return list(joined.order_by("name"))
+
+
+def prepare(operation: Operation) -> Waiting | None:
+    """Let the swarm hold what only the console knows, as it is now; else as it was last."""
+    try:
+        agents.install(row_of(operation).cluster)
+    except Failure as error:
+        note(operation, f"The agents could not be brought up to date: {error}")
+    return None
 
 
 def capture(operation: Operation) -> Waiting | None:
@@ -145,7 +155,11 @@ register.add(
     "snapshot.take",
     Kind(
         "Take snapshot",
-        (Step("Capture on every node", capture), Step("Take it up", collect)),
+        (
+            Step("Bring the agents up to date", prepare),
+            Step("Capture on every node", capture),
+            Step("Take it up", collect),
+        ),
         within=timedelta(hours=12),
         on_failure=tidy,
     ),

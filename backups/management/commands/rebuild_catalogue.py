@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from backups import adoption, recovery, restic
 from backups.models import Protection, Repository, Snapshot, VolumeBackup
+from backups.server import serving
 from backups.sheets import repository_of
 from clusters.actions.nodes import record
 from clusters.models import Cluster
@@ -92,5 +93,7 @@ def from_sheet(sheet: recovery.Sheet, company_name: str | None) -> Cluster:
         if not restic.exists(sheet.repository):
             raise Failure("There is no repository at the place that the sheet names.")
         row.save()
+        if row.kind == Repository.Kind.EMBEDDED:
+            serving.write_users()
         record("repository.recovered", row, cluster, by=SYSTEM, after={"kind": row.kind})
     return cluster
