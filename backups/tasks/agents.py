@@ -14,13 +14,15 @@ from backups.tasks.repository import create_embedded, initialise
 from clusters import engine as engines
 from clusters.gateway import on_manager
 from clusters.models import Cluster, Node, Registry
-from medstack.failures import Failure
+from medstack.failures import Failure, Transient
 from medstack.models import Operation
 from medstack.operations import Step, Waiting, note, register
 from medstack.queue import enqueue
 
 Json = dict[str, Any]
 APPLY = "backups.tasks.agents.apply"
+# So many seconds a new node waits for its agent; it is a node without it, too.
+AGENT_PATIENCE = 60
 EVERY = timedelta(seconds=30)
 # Longer than an application can take; a worker that was killed is taken for dead after that.
 LONGEST = timedelta(seconds=100)
@@ -183,14 +185,29 @@ def install_on_node(operation: Operation) -> Waiting | None:
         note(operation, "The repository is not ready; the agent follows as soon as it is.")
         return None
     Protection.objects.get_or_create(cluster=cluster)
-    install(cluster)
-    observe(cluster)
+    try:
+        install(cluster)
+        observe(cluster)
+    except Failure as error:
+        if isinstance(error, Transient) and not is_late(operation):
+            raise
+        note(operation, f"The agent is not there yet; it is tried again by itself. {error}")
+        return None
     agent = Agent.objects.filter(node=node).first()
     if agent and agent.state == "running":
         note(operation, f"The agent runs, version {agent.version}.")
         return None
     state = agent.state if agent else "being created"
+    if is_late(operation):
+        note(operation, f"The agent is still {state}; the node works without it meanwhile.")
+        return None
     return Waiting(f"The agent is {state}.", again_in=1)
+
+
+def is_late(operation: Operation) -> bool:
+    """Say whether a node has waited for its agent long enough."""
+    began = operation.intent.setdefault("agent_since", timezone.now().timestamp())
+    return timezone.now().timestamp() - float(began) > AGENT_PATIENCE
 
 
 def forget_environment(operation: Operation) -> Waiting | None:
