@@ -62,6 +62,14 @@ def opened(row: Repository, access: str) -> restic.Repository:
         }
         if row.region:
             environment["AWS_DEFAULT_REGION"] = row.region
+    if row.kind == Repository.Kind.SFTP:
+        return restic.Repository(
+            url,
+            row.password,
+            ssh_key=values["ssh_key"],
+            ssh_host_key=row.ssh_host_key,
+            by_command=bool(values.get("by_command")),
+        )
     return restic.Repository(url, row.password, environment=environment, ca=row.ca)
 
 

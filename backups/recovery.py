@@ -29,11 +29,20 @@ class Sheet:
     password: str = field(repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca: str = field(default="", repr=False)
+    ssh_key: str = field(default="", repr=False)
+    ssh_host_key: str = ""
 
     @property
     def repository(self) -> Repository:
         """Return the repository to open."""
-        return Repository(self.url, self.password, environment=dict(self.environment), ca=self.ca)
+        return Repository(
+            self.url,
+            self.password,
+            environment=dict(self.environment),
+            ca=self.ca,
+            ssh_key=self.ssh_key,
+            ssh_host_key=self.ssh_host_key,
+        )
 
 
 def make(cluster: str, name: str, repository: Repository, now: datetime) -> str:
@@ -46,15 +55,18 @@ def make(cluster: str, name: str, repository: Repository, now: datetime) -> str:
         password=repository.password,
         environment=dict(repository.environment),
         ca=repository.ca,
+        ssh_key=repository.ssh_key,
+        ssh_host_key=repository.ssh_host_key,
     )
     block = json.dumps(asdict(sheet), sort_keys=True)
+    keys = f"\nPrivate key for SSH:\n{sheet.ssh_key}\n" if sheet.ssh_key else ""
     exports = "\n".join(f"  export {key}='{value}'" for key, value in sheet.environment.items())
     return f"""RECOVERY SHEET of the cluster "{name}" ({cluster})
 Made {sheet.made}. Keep it where the building's keys are. Whoever has it can read all backups.
 
 Repository: {sheet.url}
 Password:   {sheet.password}
-
+{keys}
 With plain restic (0.14 or newer), on any machine that reaches the repository:
 
 {exports}

@@ -35,7 +35,10 @@ def repository_of(sheet: Sheet, cluster: Cluster) -> Repository:
         return row
     found = CREDENTIALS.search(url)
     row.url = CREDENTIALS.sub("", url)
-    if url.startswith("s3:"):
+    if url.startswith("sftp://"):
+        row.kind, row.url, row.ssh_host_key = Repository.Kind.SFTP, url, sheet.ssh_host_key
+        access = {"ssh_key": sheet.ssh_key}
+    elif url.startswith("s3:"):
         row.kind = Repository.Kind.S3
         access = {
             "key_id": sheet.environment["AWS_ACCESS_KEY_ID"],

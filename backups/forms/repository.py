@@ -1,13 +1,21 @@
 """Where a cluster's backups are stored."""
 
 import json
+import re
 from typing import Any
 
 from django import forms
 
 from backups.models import Repository
 
+KEY = forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"})
 SECRET = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"})
+
+PREFIXES = {
+    Repository.Kind.REST.value: "rest:http",
+    Repository.Kind.S3.value: "s3:",
+    Repository.Kind.SFTP.value: "sftp://",
+}
 
 
 class RepositoryForm(forms.Form):
@@ -18,8 +26,8 @@ class RepositoryForm(forms.Form):
         label="Address",
         max_length=480,
         required=False,
-        help_text="As restic writes it: rest:https://host/path/ or s3:https://host/bucket/path. "
-        "Leave it empty for the console's own machine.",
+        help_text="As restic writes it: rest:https://host/path/, s3:https://host/bucket/path or "
+        "sftp://user@host:22//path. Leave it empty for the console's own machine.",
     )
     region = forms.CharField(max_length=60, required=False, help_text="S3 only.")
     console_name = forms.CharField(label="Console's user or key ID", required=False)
@@ -41,6 +49,21 @@ class RepositoryForm(forms.Form):
         widget=SECRET,
         help_text="Leave it empty for a new one: a password is made.",
     )
+    console_key = forms.CharField(label="Console's private key", required=False, widget=KEY)
+    node_key = forms.CharField(
+        label="Nodes' private key",
+        required=False,
+        widget=KEY,
+        help_text='SFTP only. The server must bind this key to a forced command: restrict,command="'
+        'rclone serve restic --stdio --append-only /path" in its authorized_keys.',
+    )
+    host_key = forms.CharField(
+        label="Server's host key",
+        max_length=1000,
+        required=False,
+        help_text="SFTP only: kind and key, as in its /etc/ssh/ssh_host_ed25519_key.pub. No other "
+        "is accepted.",
+    )
     ca = forms.CharField(
         label="Certificate authority",
         required=False,
@@ -56,9 +79,11 @@ class RepositoryForm(forms.Form):
             if url:
                 self.add_error("url", "The console's own machine needs no address.")
             return values
-        prefix = "s3:" if kind == Repository.Kind.S3 else "rest:http"
+        prefix = PREFIXES[str(kind)]
         if not url.startswith(prefix):
             self.add_error("url", f"An address of this kind begins with {prefix}.")
+        if kind == Repository.Kind.SFTP:
+            return self.clean_ssh(values)
         if "@" in url:
             self.add_error("url", "Write the credentials into their own fields.")
         for who in ("console", "node"):
@@ -69,8 +94,22 @@ class RepositoryForm(forms.Form):
             self.add_error("node_name", "The nodes need credentials of their own.")
         return values
 
+    def clean_ssh(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Ask for two keys, and for the one host key that is accepted."""
+        if not re.fullmatch(r"sftp://[^\s/@:]+@[^\s/:]+(:\d+)?//[^\s]+", values.get("url", "")):
+            self.add_error("url", "Write it as sftp://user@host:22//path.")
+        for name in ("console_key", "node_key", "host_key"):
+            if not values.get(name):
+                self.add_error(name, "This is needed here.")
+        if values.get("node_key") and values.get("node_key") == values.get("console_key"):
+            self.add_error("node_key", "The nodes need a key of their own.")
+        return values
+
     def access(self, who: str) -> str:
         """Return the credentials of the console or of the nodes as they are stored."""
+        if self.cleaned_data["kind"] == Repository.Kind.SFTP:
+            key = str(self.cleaned_data[f"{who}_key"]).replace("\r\n", "\n")
+            return json.dumps({"ssh_key": key, "by_command": who == "node"})
         name, secret = (str(self.cleaned_data[f"{who}_{part}"]) for part in ("name", "secret"))
         if self.cleaned_data["kind"] == Repository.Kind.S3:
             return json.dumps({"key_id": name, "secret": secret})

@@ -25,6 +25,7 @@ class Repository(models.Model):
         EMBEDDED = "embedded", "On the console's machine"
         REST = "rest", "REST server"
         S3 = "s3", "S3"
+        SFTP = "sftp", "SFTP"
 
     cluster = models.ForeignKey(Cluster, models.PROTECT, related_name="repositories")
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.EMBEDDED)
@@ -43,6 +44,7 @@ class Repository(models.Model):
         blank=True, help_text="JSON: the credentials that may add and read, nothing else."
     )
     ca = models.TextField("certificate authority", blank=True)
+    ssh_host_key = models.TextField("SSH host key", blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     initialised_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol
+from urllib.parse import urlsplit
 
 from backups.restic.errors import (
     HOPELESS,
@@ -108,11 +109,14 @@ def run(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start restic in a session of its own; end whatever is left of it on leaving."""
     with contextlib.ExitStack() as files:
-        options = {"--repository-file": repository.url, "--password-file": repository.password}
+        url = "rclone:medstack" if repository.by_command else repository.url
+        options = {"--repository-file": url, "--password-file": repository.password}
         if repository.ca:
             options["--cacert"] = repository.ca
         memory = {option: files.enter_context(in_memory(text)) for option, text in options.items()}
         named = [f"{option}=/proc/self/fd/{number}" for option, number in memory.items()]
+        if repository.ssh_key:
+            named.append(files.enter_context(over_ssh(repository)))
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         process = subprocess.Popen(
             [program(), *named, *arguments],
@@ -128,6 +132,34 @@ def run(
             yield process
         finally:
             end(process)
+
+
+@contextlib.contextmanager
+def over_ssh(repository: Repository) -> Iterator[str]:
+    """Yield the option that makes restic reach a repository by ssh, with the one host key pinned.
+
+    ssh closes what it inherits and refuses a key that others could read: so both files are this
+    process's, named by its number.
+    """
+    parts = urlsplit(repository.url)
+    host, port = parts.hostname or "", parts.port or 22
+    with contextlib.ExitStack() as files:
+        key = files.enter_context(in_memory(repository.ssh_key.strip() + "\n"))
+        name = host if port == 22 else f"[{host}]:{port}"
+        known = files.enter_context(in_memory(f"{name} {repository.ssh_host_key.strip()}\n"))
+        for number in (key, known):
+            os.fchmod(number, 0o600)
+        own = f"/proc/{os.getpid()}/fd"
+        command = (
+            f"ssh -F none -T -i {own}/{key} -o IdentitiesOnly=yes -o BatchMode=yes"
+            f" -o UserKnownHostsFile={own}/{known} -o GlobalKnownHostsFile=/dev/null"
+            f" -o StrictHostKeyChecking=yes -o ConnectTimeout=15 -p {port}"
+            f" {parts.username or 'root'}@{host}"
+        )
+        if repository.by_command:
+            yield f"--option=rclone.program={command}"
+        else:
+            yield f"--option=sftp.command={command} -s sftp"
 
 
 @contextlib.contextmanager

@@ -12,10 +12,13 @@ SHORTEST_HIDDEN = 4
 
 @dataclass(frozen=True)
 class Repository:
-    """Name a repository as restic does: /path, rest:https://…, s3:https://…, sftp:user@host:/path.
+    """Name a repository as restic does: /path, rest:https://…, s3:https://…, sftp://user@host//path.
 
     `environment` is for what restic takes from nowhere else, such as the keys of S3; `ca` is the
-    PEM text of the certificates to trust instead of the system's.
+    PEM text of the certificates to trust instead of the system's. `ssh_key` and `ssh_host_key` are
+    a private key and the one host key that is accepted, as a line of known_hosts without its name.
+    With `by_command` the server's forced command answers (`rclone serve restic --stdio`), which
+    alone decides what the key may do; else it is SFTP.
     """
 
     url: str
@@ -24,6 +27,9 @@ class Repository:
         default_factory=dict, repr=False, kw_only=True, hash=False
     )
     ca: str = field(default="", repr=False, kw_only=True)
+    ssh_key: str = field(default="", repr=False, kw_only=True)
+    ssh_host_key: str = field(default="", repr=False, kw_only=True)
+    by_command: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.url or self.url != self.url.strip() or not self.url.isprintable():
@@ -47,7 +53,7 @@ class Repository:
         found = URL_PASSWORD.search(self.url)
         inside = found["password"] if found else ""
         secrets = [self.url] if found else []
-        secrets += [self.password, inside, unquote(inside)]
+        secrets += [self.password, inside, unquote(inside), self.ssh_key]
         secrets += [value for name, value in self.environment.items() if SECRET_NAME.search(name)]
         for secret in sorted(secrets, key=len, reverse=True):
             # A value of a letter or two would eat up the words themselves.

@@ -1,6 +1,7 @@
 """Put the agents on the swarm as the rows say, and see how they are; level-triggered."""
 
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -63,16 +64,8 @@ def install(cluster: Cluster) -> None:
     for node in Node.objects.present().filter(cluster=cluster).exclude(swarm_node_id=""):
         if not node.is_silent and image.name() not in node.images:
             image.ensure(node)
-    target = opening.for_nodes(repository)
-    access = {
-        "cluster": cluster.slug,
-        "repository": {
-            "url": target.url,
-            "password": target.password,
-            "environment": dict(target.environment),
-            "ca": target.ca,
-        },
-    }
+    target = asdict(opening.for_nodes(repository))
+    access = {"cluster": cluster.slug, "repository": target}
     registries = Registry.objects.filter(cluster=cluster).order_by("address")
     with on_manager(cluster, timeout=30) as manager:
         secret = ensure_secret(manager, "agent", access)

@@ -114,16 +114,18 @@ def write_as_node(operation: Operation) -> Waiting | None:
 def refuse_deletion(operation: Operation) -> Waiting | None:
     """Try to delete with the nodes' credentials; only a refusal is good."""
     row = row_of(operation)
+    console = opening.for_console(row)
+    # What is refused may leave its lock behind, and would stand in the way of its own second try.
+    restic.unlock(console)
     wanted = [one.id for one in restic.snapshots(opening.for_nodes(row), tags=[TEST_TAG])]
     try:
         restic.forget(opening.for_nodes(row), wanted)
     except restic.ResticError as error:
         note(operation, f"Refused, as it must be: {error}")
-    left = restic.snapshots(opening.for_console(row), tags=[TEST_TAG])
+    restic.unlock(console)
+    left = restic.snapshots(console, tags=[TEST_TAG])
     is_append_only = {one.id for one in left} >= set(wanted)
     Repository.objects.filter(pk=row.pk).update(is_append_only=is_append_only)
-    console = opening.for_console(row)
-    restic.unlock(console)
     restic.forget(console, [one.id for one in left])
     if not is_append_only:
         raise Failure(

@@ -77,6 +77,7 @@ def change_repository(request: HttpRequest, slug: str) -> HttpResponse:
             region=values["region"],
             password=values["password"],
             ca=values["ca"],
+            ssh_host_key=values["host_key"],
         )
         if row.kind != Repository.Kind.EMBEDDED:
             row.console_access = form.access("console")
