@@ -30,7 +30,7 @@ from tests.engines.visiting import Answer, secure
 
 pytestmark = pytest.mark.engines
 Json = dict[str, Any]
-PASSWORD, SHOP = "pull-Kd8-password", "shop.clinic.example"
+PASSWORD, SHOP = "pull-Kd8-password", "ward.clinic.example"
 BYTES = bytes(range(256)) + b"\nno end of line"
 SETTINGS = "greeting = hello\nname = Käthe\n"
 
