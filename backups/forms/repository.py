@@ -75,6 +75,8 @@ class RepositoryForm(forms.Form):
         """Ask for what the chosen kind needs."""
         values = super().clean() or {}
         kind, url = values.get("kind"), values.get("url", "")
+        if not kind:
+            return values
         if kind == Repository.Kind.EMBEDDED:
             if url:
                 self.add_error("url", "The console's own machine needs no address.")

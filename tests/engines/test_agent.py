@@ -34,7 +34,7 @@ from medstack.models import Operation
 from medstack.operations import Waiting
 from tests.engines.conftest import IMAGE, World
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.no_database]
 Json = dict[str, Any]
 PASSWORD = "correct-horse-battery-storage"
 VALUE = bytes(range(256)) + b"\nno end of line"

@@ -13,7 +13,7 @@ from medstack.models import Operation
 from tests.engines.acting import deploy
 from tests.engines.conftest import World, finish, run_due, work_until
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_postgresql]
 ROUNDS = 20
 KILLED = ("medstack-op-", "medstack-capture-", "medstack-agent")
 

@@ -28,7 +28,7 @@ from tests.engines.pebble import Pebble, pebble
 from tests.engines.registry import USER, PrivateRegistry, private_registry
 from tests.engines.visiting import Answer, secure
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_postgresql]
 Json = dict[str, Any]
 PASSWORD, SHOP = "pull-Kd8-password", "ward.clinic.example"
 BYTES = bytes(range(256)) + b"\nno end of line"

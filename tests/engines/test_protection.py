@@ -13,7 +13,7 @@ from clusters.gateway import on_node
 from clusters.models import Node
 from tests.engines.conftest import World, work_until
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_sqlite]
 
 
 def kept(world: World) -> dict[str, list[restic.Snapshot]]:

@@ -26,7 +26,7 @@ from medstack.models import Event
 from tests.engines.acting import deploy
 from tests.engines.conftest import IMAGE, World, work_until
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_sqlite]
 SCRIPT = (
     "mkdir -p '/data/ö dir/.x' && echo keep > '/data/ö dir/.x/a b'"
     " && ln -s 'a b' '/data/ö dir/.x/l'"
