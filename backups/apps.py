@@ -5,7 +5,16 @@ from importlib import import_module
 from django.apps import AppConfig
 
 # Each registers its kinds of operations.
-TASKS = ("repository", "agents", "snapshots", "retention", "volumes", "drills", "environment")
+TASKS = (
+    "repository",
+    "agents",
+    "snapshots",
+    "retention",
+    "checks",
+    "volumes",
+    "drills",
+    "environment",
+)
 
 
 class BackupsConfig(AppConfig):

@@ -5,6 +5,7 @@ from django.urls import URLPattern, path
 from backups.views import (
     backup_list,
     browse,
+    checks,
     coverage,
     environment,
     evidence,
@@ -44,7 +45,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{BACKUPS}repository/test/", repository.test_repository, name="test_repository"),
     path(f"{BACKUPS}repository/change/", repository.change_repository, name="change_repository"),
     path(f"{BACKUPS}repository/sheet/", repository.recovery_sheet, name="recovery_sheet"),
-    path(f"{BACKUPS}repository/check/", retention.check_repository, name="check_repository"),
+    path(f"{BACKUPS}repository/check/", checks.check_repository, name="check_repository"),
     path(f"{BACKUPS}volumes/", backup_list.volume_backups, name="volume_backups"),
     path(f"{BACKUPS}evidence/", evidence.evidence, name="evidence"),
     path("subscription/", subscription.subscription, name="subscription"),

@@ -1,25 +1,29 @@
 """Subscriptions: nothing is lost within the grace, and everything is gone after it."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
-from backups import opening, policy
+from backups import opening, policy, restic
+from backups.actions.retention import hold, release
 from backups.actions.snapshots import snapshot_now
-from backups.models import Repository, Snapshot, VolumeBackup
+from backups.models import Repository, Restore, Snapshot, VolumeBackup
 from backups.tasks import subscriptions
 from medstack.actions.subscriptions import change_subscription, extend_grace
 from medstack.failures import Failure
 from medstack.models import Company, Event, User
 from medstack.models.events import SYSTEM
+from medstack.queue import waiting
 from tests.belongings import Belongings, belongings
 from tests.conftest import person
 from tests.pages import SignIn
+from tests.processes import wait_for_child
 
 State = Company.Subscription
 
@@ -65,6 +69,7 @@ def test_after_the_grace_everything_is_deleted_and_certified(
     ours: Belongings, client_for: SignIn, auditor: User
 ) -> None:
     row = Repository.objects.get()
+    Restore.objects.update(outcome="passed")
     change_subscription(ours.company, State.CANCELLED, by=SYSTEM)
     over(ours.company)
     subscriptions.purge(ours.company.pk)
@@ -82,6 +87,65 @@ def test_after_the_grace_everything_is_deleted_and_certified(
     assert (certificate["snapshots"], certificate["volume_backups"]) == (1, 1)
     with pytest.raises(Failure, match="purged"):
         change_subscription(ours.company, State.ACTIVE, by=SYSTEM)
+
+
+def test_a_legal_hold_outlasts_the_grace(ours: Belongings, owner: User, client_for: SignIn) -> None:
+    Restore.objects.update(outcome="passed")
+    hold(ours.backup.snapshot, "Case 12", by=SYSTEM)
+    change_subscription(ours.company, State.CANCELLED, by=SYSTEM)
+    over(ours.company)
+    subscriptions.purge(ours.company.pk)
+    assert VolumeBackup.objects.restorable().count() == 1
+    assert "on legal hold (Case 12)" in client_for(owner).get(reverse("subscription")).text
+    release(Snapshot.objects.get(), by=SYSTEM)
+    subscriptions.purge(ours.company.pk)
+    assert not VolumeBackup.objects.restorable().exists()
+
+
+def test_what_could_not_be_deleted_is_not_certified(ours: Belongings) -> None:
+    Restore.objects.update(outcome="passed")
+    folder = opening.folder(Repository.objects.get())
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to("elsewhere")
+    change_subscription(ours.company, State.CANCELLED, by=SYSTEM)
+    over(ours.company)
+    subscriptions.purge(ours.company.pk)
+    assert not Event.objects.filter(action="subscription.purged").exists()
+    # There is no return from here, and the tick tries again.
+    ours.company.refresh_from_db()
+    with pytest.raises(Failure, match="purged"):
+        change_subscription(ours.company, State.ACTIVE, by=SYSTEM)
+    before = waiting()
+    subscriptions.enqueue_ends()
+    assert waiting() == before + 1
+    folder.unlink()
+    subscriptions.purge(ours.company.pk)
+    assert Event.objects.filter(action="subscription.purged").count() == 1
+    subscriptions.enqueue_ends()
+    assert waiting() == before + 1
+
+
+def test_a_repository_elsewhere_is_emptied_before_its_keys_are_forgotten(
+    ours: Belongings, tmp_path: Path, settings: Any
+) -> None:
+    settings.STATE_DIR = tmp_path / "state"
+    Restore.objects.update(outcome="passed")
+    row = Repository.objects.get()
+    store = tmp_path / "store"
+    Repository.objects.update(kind="rest", url=str(store), folder="", console_access="{}")
+    row.refresh_from_db()
+    restic.initialise(opening.for_console(row))
+    (tmp_path / "file").write_bytes(b"x" * 1000)
+    restic.backup(opening.for_console(row), [tmp_path / "file"], host="one")
+    change_subscription(ours.company, State.CANCELLED, by=SYSTEM)
+    with time_machine.travel(datetime(2031, 1, 1, 12, 30, tzinfo=UTC), tick=False):
+        while not Event.objects.filter(action="subscription.purged").exists():
+            subscriptions.purge(ours.company.pk)
+            wait_for_child()
+    assert not list((store / "snapshots").iterdir())
+    assert not list((store / "data").glob("*/*"))
+    row.refresh_from_db()
+    assert row.password == ""
 
 
 def test_the_grace_can_be_extended(ours: Belongings) -> None:

@@ -1,9 +1,9 @@
-"""Every write a person can make to what is kept: holds, a run now, a check now."""
+"""Every write a person can make to what is kept: holds, and a run now."""
 
 from django.db import transaction
 from django.utils import timezone
 
-from backups.models import Repository, RepositoryCheck, Snapshot
+from backups.models import Snapshot
 from clusters.actions.nodes import record
 from clusters.actions.objects import start
 from clusters.models import Cluster
@@ -36,27 +36,3 @@ def purge_now(cluster: Cluster, *, by: Actor) -> Operation:
     """Delete what no rule keeps."""
     record("retention.requested", cluster, cluster, by=by)
     return start("retention.run", cluster, cluster, by=by, exclusive=f"repository:{cluster.pk}")
-
-
-@transaction.atomic
-def check_now(row: Repository, *, by: Actor) -> Operation:
-    """Read the next part of a repository back, and compare it."""
-    parts = parts_of(row)
-    check = RepositoryCheck.objects.create(
-        repository=row,
-        part=row.checked_parts % parts + 1,
-        parts=parts,
-        started_at=timezone.now(),
-    )
-    record("repository.check_requested", row, row.cluster, by=by, after={"part": str(check)})
-    operation = start(
-        "repository.check", check, row.cluster, by=by, exclusive=f"repository:{row.cluster_id}"
-    )
-    RepositoryCheck.objects.filter(pk=check.pk).update(operation=operation)
-    return operation
-
-
-def parts_of(row: Repository) -> int:
-    """Return the number of parts: each at most 10 GB, and all are read within 30 days."""
-    size = row.size_bytes or 0
-    return max(1, min(30, -(-size // 10_000_000_000)))

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 
+from backups.keeping import zone
 from backups.models import Snapshot
 from backups.retention import reasons_to_keep
 from clusters.models import Cluster
@@ -27,7 +28,7 @@ def tiers(clusters: Collection[Cluster], now: datetime) -> Tiers:
             taken[owner][pk] = due
     kept: Tiers = {}
     for cluster in clusters:
-        lasting = cluster.company.subscription == Company.Subscription.ACTIVE
-        lasting = lasting or cluster.company.subscription == Company.Subscription.PAST_DUE
-        kept |= reasons_to_keep(taken[cluster.pk], now=now, monthly=lasting)
+        # The months' finals also stay in the grace of a cancelled subscription.
+        lasting = cluster.company.subscription != Company.Subscription.PURGED
+        kept |= reasons_to_keep(taken[cluster.pk], now=now, zone=zone(), monthly=lasting)
     return kept | {pk: (*kept.get(pk, ()), "hold") for pk in held}

@@ -21,6 +21,7 @@ from backups.restic.reading import Entry, Snapshot, Stats, dump, listing, snapsh
 from backups.restic.repository import Repository
 from backups.restic.restoring import Restoring, restore
 from backups.restic.saving import Progress, Summary, backup, backup_stdin, exists, initialise
+from backups.restic.tracing import lost_snapshots
 
 __all__ = [
     "Cancelled",
@@ -49,6 +50,7 @@ __all__ = [
     "forget",
     "initialise",
     "listing",
+    "lost_snapshots",
     "prune",
     "restore",
     "snapshots",

@@ -9,6 +9,8 @@ from backups.restic.repository import Repository
 
 # Of whole ids, so that a command line stays far below the kernel's limit.
 AT_ONCE = 500
+# Of data written anew in one run, which locks everybody else out: the next run does the rest.
+MOST_REPACKED = "2G"
 
 
 def check(
@@ -54,8 +56,9 @@ def prune(
     timeout: float | None = None,
     cancelled: Callable[[], bool] = never,
 ) -> None:
-    """Delete the data that no snapshot needs any more."""
-    for _ in output(repository, ["prune"], timeout=timeout, cancelled=cancelled):
+    """Delete the data that no snapshot needs any more; of packs in part use, some at a time."""
+    command = ["prune", f"--max-repack-size={MOST_REPACKED}"]
+    for _ in output(repository, command, timeout=timeout, cancelled=cancelled):
         pass
 
 

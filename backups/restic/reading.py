@@ -58,7 +58,7 @@ def snapshots(
     *,
     tags: Iterable[str] = (),
     despite_damage: bool = False,
-    timeout: float = SHORT,
+    timeout: float | None = SHORT,
     cancelled: Callable[[], bool] = never,
 ) -> list[Snapshot]:
     """Return the snapshots that have all these tags, the oldest first.

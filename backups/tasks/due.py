@@ -5,6 +5,7 @@ from collections.abc import Callable
 from backups.tasks.adoption import enqueue_looks
 from backups.tasks.agents import enqueue_agents
 from backups.tasks.alarms import look_at_ages
+from backups.tasks.checks import enqueue_checks
 from backups.tasks.drills import enqueue_drills
 from backups.tasks.repository import ensure_repositories
 from backups.tasks.retention import enqueue_purges
@@ -16,6 +17,7 @@ DUE: tuple[Callable[[], None], ...] = (
     enqueue_looks,
     enqueue_drills,
     enqueue_purges,
+    enqueue_checks,
     look_at_ages,
     enqueue_ends,
 )

@@ -1,27 +1,27 @@
-"""Delete what no rule keeps, and prove that what is kept can be read; level-triggered."""
+"""Delete what no rule keeps: forget it by its ids, then delete its data; level-triggered."""
 
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from backups import keeping, long_run, opening, restic
 from backups.actions import retention as actions
-from backups.models import Protection, Repository, RepositoryCheck, Snapshot, VolumeBackup
+from backups.models import Protection, Repository, Snapshot, VolumeBackup
 from clusters.actions.nodes import record
 from clusters.models import Cluster
 from medstack.failures import Failure
-from medstack.models import Operation
+from medstack.models import Company, Operation
 from medstack.models.events import SYSTEM
 from medstack.operations import Kind, Step, Waiting, note, register
 
-Json = dict[str, Any]
 # Of restic's ids in one step, which has to be short.
 AT_ONCE = 200
-EXPIRED = "Expired: no rule of retention keeps it."
-DAILY = timedelta(hours=24)
+STEP_SECONDS = 20
+# After the hour's snapshot was adopted, and so long that a run of the same hour is known.
+FROM_MINUTE, AGAIN_AFTER = 20, timedelta(minutes=50)
 
 
 def cluster_of(operation: Operation) -> Cluster:
@@ -30,10 +30,13 @@ def cluster_of(operation: Operation) -> Cluster:
 
 
 def forget_expired(operation: Operation) -> Waiting | None:
-    """Forget the expired in the repositories, then note it in the rows; a crash between heals."""
+    """Forget the expired in the repositories, then note it in the rows; a crash between heals.
+
+    Each step decides anew, so that a hold or a restore that began meanwhile counts.
+    """
     cluster = cluster_of(operation)
     decision = keeping.decide(cluster)
-    if decision.suspended:
+    if decision.suspended and decision.suspended not in operation.log:
         note(operation, decision.suspended)
     volumes = list(
         VolumeBackup.objects.filter(pk__in=decision.purge_volumes[:AT_ONCE]).select_related(
@@ -41,9 +44,9 @@ def forget_expired(operation: Operation) -> Waiting | None:
         )
     )
     snapshots = list(
-        Snapshot.objects.filter(pk__in=decision.purge_snapshots[:AT_ONCE]).select_related(
-            "repository"
-        )
+        Snapshot.objects.filter(pk__in=decision.purge_snapshots[:AT_ONCE])
+        .select_related("repository")
+        .defer("manifest")
     )
     if not volumes and not snapshots:
         return None
@@ -56,141 +59,89 @@ def forget_expired(operation: Operation) -> Waiting | None:
             ids.setdefault(snapshot.repository, set()).update(snapshot.part_ids)
     for row, wanted in ids.items():
         repository = opening.for_console(row)
-        restic.unlock(repository)
-        restic.forget(repository, sorted(wanted))
-    now = timezone.now()
-    purged = {"purged_at": now, "purge_reason": EXPIRED}
-    VolumeBackup.objects.filter(pk__in=[one.pk for one in volumes]).update(**purged)
-    Snapshot.objects.filter(pk__in=[one.pk for one in snapshots]).update(**purged)
+        # Of the dead only: whoever still backs up keeps us out, and we come back.
+        restic.unlock(repository, timeout=STEP_SECONDS)
+        restic.forget(repository, sorted(wanted), timeout=STEP_SECONDS)
+    note_purged(snapshots, volumes)
     for kind, number in (("snapshots", len(snapshots)), ("volumes", len(volumes))):
         operation.intent[kind] = operation.intent.get(kind, 0) + number
     left = len(decision.purge_volumes) + len(decision.purge_snapshots)
-    return Waiting(f"{left} expired parts are being forgotten.", again_in=0.5)
+    left -= len(volumes) + len(snapshots)
+    return Waiting(f"{left} expired parts are left to be forgotten.", again_in=0.2)
+
+
+def note_purged(snapshots: list[Snapshot], volumes: list[VolumeBackup]) -> None:
+    """Write into the rows, which stay as evidence, when and why their data was deleted."""
+    now = timezone.now()
+    for row in snapshots:
+        row.purged_at = now
+        row.purge_reason = keeping.expired(row.due, finished=row.state == Snapshot.State.COMPLETE)
+    for backup in volumes:
+        backup.purged_at = now
+        backup.purge_reason = keeping.expired(backup.due, finished=True)
+    Snapshot.objects.bulk_update(snapshots, ("purged_at", "purge_reason"))
+    VolumeBackup.objects.bulk_update(volumes, ("purged_at", "purge_reason"))
+
+
+def unpruned(cluster: Cluster) -> QuerySet[Repository]:
+    """Return the repositories, former ones too, that hold data of which the rows say: purged."""
+    later = Q(purged_at__gt=OuterRef("pruned_at"))
+    snapshots = Snapshot.objects.filter(repository=OuterRef("pk")).exclude(purged_at=None)
+    volumes = VolumeBackup.objects.filter(snapshot__repository=OuterRef("pk"))
+    volumes = volumes.exclude(purged_at=None)
+    never = Q(pruned_at=None) & (Exists(snapshots) | Exists(volumes))
+    since = Exists(snapshots.filter(later)) | Exists(volumes.filter(later))
+    usable = Repository.objects.filter(cluster=cluster).exclude(initialised_at=None)
+    return usable.exclude(password="").filter(never | Q(since)).order_by("pk")
 
 
 def prune(operation: Operation) -> Waiting | None:
     """Delete the data that nothing needs any more, and measure what is left."""
-    if not operation.intent.get("snapshots") and not operation.intent.get("volumes"):
-        return None
-    for row in Repository.objects.filter(cluster=operation.cluster_id).exclude(initialised_at=None):
+    for row in unpruned(cluster_of(operation)):
         name = f"prune-{operation.pk}-{row.pk}"
-        if row.pk in operation.intent.setdefault("pruned", []):
-            continue
         found = long_run.follow(name, "prune", row)
         if isinstance(found, Waiting):
             return found
+        if not found["error"]:
+            now = timezone.now()
+            Repository.objects.filter(pk=row.pk).update(
+                pruned_at=now, size_bytes=found["size"], measured_at=now
+            )
         long_run.forget(name)
-        if found.get("kind") == "Locked":
-            return Waiting("A backup works on the repository.", again_in=20)
         if found["error"]:
             raise Failure(found["error"])
-        operation.intent["pruned"].append(row.pk)
-        Repository.objects.filter(pk=row.pk).update(pruned_at=timezone.now())
     return None
 
 
-def measure(operation: Operation) -> Waiting | None:
-    """Save how large the repositories are, and record what was deleted."""
+def tell(operation: Operation) -> Waiting | None:
+    """Record what was deleted, once for the run."""
     cluster = cluster_of(operation)
-    for row in Repository.objects.filter(cluster=cluster).exclude(initialised_at=None):
-        size = restic.stats(opening.for_console(row), stored=True, timeout=20).bytes
-        Repository.objects.filter(pk=row.pk).update(size_bytes=size, measured_at=timezone.now())
-    purged = {
-        key: operation.intent[key] for key in ("snapshots", "volumes") if key in operation.intent
-    }
-    if purged:
+    purged = {key: operation.intent.get(key, 0) for key in ("snapshots", "volumes")}
+    if any(purged.values()):
         record("retention.purged", cluster, cluster, by=SYSTEM, after=purged)
-        note(operation, f"Purged: {purged}.")
-    return None
-
-
-def check(operation: Operation) -> Waiting | None:
-    """Read one part of the repository back; name the backups that cannot be restored."""
-    row = RepositoryCheck.objects.select_related("repository__cluster").get(pk=operation.target_id)
-    name = f"check-{operation.pk}"
-    found = long_run.follow(name, "check", row.repository, part=row.part, parts=row.parts)
-    if isinstance(found, Waiting):
-        return found
-    long_run.forget(name)
-    if found.get("kind") == "Locked":
-        return Waiting("Somebody else works on the repository.", again_in=20)
-    now = timezone.now()
-    if found["error"]:
-        damaged = unreadable(row.repository)
-        RepositoryCheck.objects.filter(pk=row.pk).update(
-            state=RepositoryCheck.State.FAILED,
-            error=found["error"],
-            damaged=[str(one) for one in damaged],
-            ended_at=now,
-        )
-        pks = [one.pk for one in damaged]
-        VolumeBackup.objects.filter(pk__in=pks).update(check_error=found["error"][:2000])
-        after = {"error": found["error"], "damaged": [str(one) for one in damaged][:50]}
-        record("repository.damaged", row.repository, row.repository.cluster, by=SYSTEM, after=after)
-        named = ", ".join(str(one) for one in damaged[:5]) or "none of the volumes"
-        raise Failure(f"The repository is damaged. It concerns {named}. {found['error']}")
-    RepositoryCheck.objects.filter(pk=row.pk).update(
-        state=RepositoryCheck.State.PASSED, ended_at=now
+    note(
+        operation,
+        f"Purged {purged['snapshots']} snapshots and {purged['volumes']} backups of volumes.",
     )
-    Repository.objects.filter(pk=row.repository_id).update(
-        checked_parts=row.repository.checked_parts + 1
-    )
-    if row.part == row.parts:
-        note_rotation(row)
     return None
-
-
-def note_rotation(row: RepositoryCheck) -> None:
-    """Mark what was there when a whole rotation began: all of it was read back since."""
-    checks = RepositoryCheck.objects.filter(repository=row.repository, parts=row.parts)
-    first = checks.filter(part=1, state=RepositoryCheck.State.PASSED).order_by("-pk").first()
-    began = (first or row).started_at
-    VolumeBackup.objects.restorable().filter(
-        snapshot__repository=row.repository, due__lt=began
-    ).update(checked_at=timezone.now(), check_error="")
-
-
-def unreadable(row: Repository) -> list[VolumeBackup]:
-    """Return the backups that cannot be read back, each looked at by itself."""
-    repository, found = opening.for_console(row), []
-    for backup in VolumeBackup.objects.restorable().filter(snapshot__repository=row):
-        try:
-            for _ in restic.dump(repository, backup.restic_id, "/", timeout=600):
-                pass
-        except restic.ResticError:
-            found.append(backup)
-    return found
-
-
-def fail_check(operation: Operation) -> None:
-    """Let no check seem to run for ever."""
-    RepositoryCheck.objects.filter(
-        pk=operation.target_id, state=RepositoryCheck.State.RUNNING
-    ).update(state=RepositoryCheck.State.FAILED, error=operation.error, ended_at=timezone.now())
 
 
 def enqueue_purges() -> None:
-    """Once an hour, after its snapshot, delete what has expired; once a day read a part back."""
-    if not settings.BACKUPS:
-        return
+    """Once an hour, after its snapshot, delete what has expired; nothing is queued for nothing."""
     now = timezone.now()
-    if now.minute < 20:
+    if not settings.BACKUPS or now.minute < FROM_MINUTE:
         return
-    for row in Protection.objects.exclude(since=None).select_related("cluster__company"):
-        recent = Operation.objects.filter(
-            cluster=row.cluster, requested_at__gt=now - timedelta(minutes=50)
-        )
-        if recent.filter(kind="retention.run").exists():
-            continue
+    recent = Operation.objects.filter(
+        cluster=OuterRef("cluster"), kind="retention.run", requested_at__gt=now - AGAIN_AFTER
+    )
+    rows = Protection.objects.exclude(since=None).exclude(Exists(recent))
+    # What is left of a subscription that is over is deleted as a whole.
+    rows = rows.exclude(cluster__company__subscription=Company.Subscription.PURGED)
+    for row in rows.select_related("cluster__company"):
         decision = keeping.decide(row.cluster, now)
-        if decision.purge_snapshots or decision.purge_volumes:
+        expired = decision.purge_snapshots or decision.purge_volumes
+        if expired or unpruned(row.cluster).exists():
             begin(lambda row=row: actions.purge_now(row.cluster, by=SYSTEM))
-    due = Q(checks=None) | ~Q(checks__started_at__gt=now - DAILY)
-    for repository in (
-        Repository.objects.current().exclude(initialised_at=None).filter(due).distinct()
-    ):
-        if repository.snapshots.exists():
-            begin(lambda one=repository: actions.check_now(one, by=SYSTEM))
 
 
 def begin(action: Any) -> None:
@@ -208,17 +159,8 @@ register.add(
         (
             Step("Forget what no rule keeps", forget_expired),
             Step("Delete its data", prune),
-            Step("Measure what is left", measure),
+            Step("Record what was deleted", tell),
         ),
         within=timedelta(hours=12),
-    ),
-)
-register.add(
-    "repository.check",
-    Kind(
-        "Check repository",
-        (Step("Read a part back and compare it", check),),
-        within=timedelta(hours=12),
-        on_failure=fail_check,
     ),
 )

@@ -1,51 +1,101 @@
 """Delete the backups of a company whose subscription and grace are over, and certify it."""
 
+import logging
 import shutil
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from backups import opening, restic
-from backups.models import Repository, Snapshot, VolumeBackup
+from backups import long_run, opening
+from backups.models import Outcome, Repository, Restore, Snapshot, VolumeBackup
 from backups.server import serving
 from medstack.models import Company, Event
 from medstack.models.events import SYSTEM
+from medstack.operations import Waiting
 from medstack.queue import enqueue
 
+logger = logging.getLogger(__name__)
+State = Company.Subscription
+
+PURGED = "subscription.purged"
 PURGE = "backups.tasks.subscriptions.purge"
 REASON = "Deleted with the subscription, after its grace."
 Json = dict[str, Any]
 
 
 def enqueue_ends() -> None:
-    """Queue the deletion for every company whose grace is over."""
-    for company in Company.objects.filter(subscription=Company.Subscription.CANCELLED):
-        if company.grace_ends_at and company.grace_ends_at <= timezone.now():
+    """Queue the deletion for every company whose grace is over, until it is certified."""
+    certified = Event.objects.filter(company=OuterRef("pk"), action=PURGED)
+    begun = Company.objects.filter(subscription=State.PURGED).exclude(Exists(certified))
+    for company in (*Company.objects.filter(subscription=State.CANCELLED), *begun):
+        if company.subscription == State.PURGED or is_over(company):
             enqueue(PURGE, company.pk)
 
 
+def is_over(company: Company) -> bool:
+    """Say whether a cancelled company's grace is over."""
+    ends = company.grace_ends_at
+    return bool(ends and ends <= timezone.now())
+
+
 def purge(pk: int) -> None:
-    """Delete one company's backups, repository by repository. Safe to run any number of times."""
-    company = Company.objects.get(pk=pk)
-    over = company.grace_ends_at and company.grace_ends_at <= timezone.now()
-    if company.subscription != Company.Subscription.CANCELLED or not over:
+    """Delete one company's backups, repository by repository. Safe to run any number of times.
+
+    What takes long goes on in a process of its own; the next tick looks at it again.
+    """
+    if not begin(pk):
         return
+    company = Company.objects.get(pk=pk)
     rows = Repository.objects.filter(cluster__company=company).exclude(password="")
-    for row in rows.select_related("cluster"):
-        delete(row)
-        forget_keys(row)
-    certify(company)
+    # Not stopped by one that is out of reach: the others go at once.
+    done = [delete(row) for row in rows.select_related("cluster")]
+    if all(done):
+        certify(company)
 
 
-def delete(row: Repository) -> None:
-    """Delete a repository's data; raise ResticError where that is not possible now."""
+@transaction.atomic
+def begin(pk: int) -> bool:
+    """Say whether a company's backups may be deleted; from then on there is no return.
+
+    What is on legal hold or being restored keeps all of it.
+    """
+    company = Company.objects.select_for_update().get(pk=pk)
+    if company.subscription == State.CANCELLED and is_over(company) and not obstacles(company):
+        company.subscription = State.PURGED
+        company.save(update_fields=["subscription"])
+    return company.subscription == State.PURGED
+
+
+def obstacles(company: Company) -> list[str]:
+    """Return in words what keeps a company's backups from being deleted."""
+    held = Snapshot.objects.filter(cluster__company=company, purged_at=None)
+    held = held.exclude(hold_reason="").select_related("cluster").defer("manifest")
+    running = Restore.objects.filter(snapshot__cluster__company=company, outcome=Outcome.RUNNING)
+    found = [f"{one.cluster}: {one} is on legal hold ({one.hold_reason})." for one in held]
+    return found + [f"{one.cluster}: a restore of {one.snapshot} is running." for one in running]
+
+
+def delete(row: Repository) -> bool:
+    """Delete a repository's data and then its keys; say whether that is done."""
     if row.kind == Repository.Kind.EMBEDDED:
         shutil.rmtree(opening.folder(row), ignore_errors=True)
-        return
-    repository = opening.for_console(row)
-    restic.forget(repository, [one.id for one in restic.snapshots(repository)])
-    restic.prune(repository)
+        if opening.folder(row).exists():
+            logger.error("The folder %s could not be deleted.", opening.folder(row))
+            return False
+    elif row.initialised_at:
+        name = f"empty-{row.pk}"
+        found = long_run.follow(name, "empty", row)
+        if isinstance(found, Waiting):
+            return False
+        if found["error"]:
+            logger.error("%s could not be emptied: %s", row, found["error"])
+            long_run.forget(name)
+            return False
+        long_run.forget(name)
+    forget_keys(row)
+    return True
 
 
 @transaction.atomic
@@ -63,13 +113,11 @@ def forget_keys(row: Repository) -> None:
 
 @transaction.atomic
 def certify(company: Company) -> None:
-    """Record what was deleted: the record is chained, and it is the certificate."""
-    changed = Company.objects.filter(
-        pk=company.pk, subscription=Company.Subscription.CANCELLED
-    ).update(subscription=Company.Subscription.PURGED)
-    if changed:
+    """Record what was deleted, once: the record is chained, and it is the certificate."""
+    Company.objects.select_for_update().get(pk=company.pk)
+    if not Event.objects.filter(company=company, action=PURGED).exists():
         Event.objects.record(
-            "subscription.purged", company, by=SYSTEM, company=company, after=certificate(company)
+            PURGED, company, by=SYSTEM, company=company, after=certificate(company)
         )
 
 

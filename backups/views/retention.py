@@ -1,5 +1,8 @@
 """What is kept and why, what the next run deletes, and legal holds."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -10,12 +13,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from backups import keeping
 from backups.actions import retention as actions
-from backups.models import Repository, Snapshot
+from backups.models import Snapshot, VolumeBackup
 from backups.retention import provisional
 from backups.views.frame import frame
 from backups.views.snapshots import snapshot_for
 from medstack import access
 from medstack.failures import Failure
+from medstack.models import Operation
 
 TAB = "retention"
 SHOWN = 200
@@ -39,21 +43,55 @@ def retention(request: HttpRequest, slug: str) -> HttpResponse:
     complete = {row.pk: row.due for row in rows if row.state == Snapshot.State.COMPLETE}
     unsealed = provisional(complete, now=now, zone=keeping.zone())
     kept = [
-        {"snapshot": row, "why": decision.snapshots[row.pk], "so_far": unsealed.get(row.pk, ())}
+        {
+            "snapshot": row,
+            "why": keeping.said(decision.snapshots[row.pk]),
+            "so_far": unsealed.get(row.pk, ()),
+        }
         for row in rows
         if row.pk in decision.snapshots
     ]
+    leaving = set(decision.purge_snapshots)
+    volumes = VolumeBackup.objects.filter(pk__in=decision.purge_volumes[:SHOWN])
+    outliving = VolumeBackup.objects.filter(pk__in=decision.volumes).exclude(
+        snapshot__in=decision.snapshots
+    )
     context = frame(request, cluster, TAB) | {
         "kept": kept[:SHOWN],
         "kept_total": len(kept),
-        "leaving": [row for row in rows if row.pk in set(decision.purge_snapshots)][:SHOWN],
+        "rules": counted(decision.snapshots.values()),
+        "alone": [
+            {"backup": one, "why": keeping.said(decision.volumes[one.pk])}
+            for one in outliving.select_related("cluster")[:SHOWN]
+        ],
+        "holds": [one for one in rows if one.hold_reason],
+        "leaving": [{"snapshot": row, "why": reason_of(row)} for row in rows if row.pk in leaving][
+            :SHOWN
+        ],
         "leaving_total": len(decision.purge_snapshots),
+        "leaving_volumes": [
+            {"backup": one, "why": keeping.expired(one.due, finished=True)}
+            for one in volumes.select_related("cluster")
+        ],
         "volumes_total": len(decision.purge_volumes),
+        "shown": SHOWN,
         "suspended": decision.suspended,
+        "runs": Operation.objects.filter(cluster=cluster, kind="retention.run")[:5],
         "zone": keeping.zone().key,
         "can_own": access.may(request, cluster.company, access.OWN),
     }
     return render(request, "backups/retention.html", context)
+
+
+def counted(reasons: Iterable[tuple[str, ...]]) -> list[tuple[str, int]]:
+    """Count how many snapshots each rule keeps."""
+    numbers = Counter(rule for why in reasons for rule in why)
+    return [(label, numbers[rule]) for rule, label in keeping.LABELS.items() if numbers[rule]]
+
+
+def reason_of(row: Snapshot) -> str:
+    """Say why the next run deletes a snapshot."""
+    return keeping.expired(row.due, finished=row.state == Snapshot.State.COMPLETE)
 
 
 @login_required
@@ -89,18 +127,3 @@ def hold_snapshot(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     context |= {"form": None if found.hold_reason else form, "snapshot": found}
     status = 422 if form.is_bound else 200
     return render(request, "backups/hold.html", context, status=status)
-
-
-@login_required
-@require_POST
-def check_repository(request: HttpRequest, slug: str) -> HttpResponse:
-    """Read the next part of the repository back, now."""
-    cluster = access.cluster_for(request, slug, access.OPERATE)
-    row = Repository.objects.current().filter(cluster=cluster).exclude(initialised_at=None).first()
-    try:
-        if row is None:
-            raise Failure("The cluster's repository is not ready yet.")
-        return redirect(actions.check_now(row, by=access.actor(request)).url)
-    except Failure as error:
-        messages.error(request, str(error))
-        return redirect("repository", slug)

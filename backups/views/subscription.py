@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from backups.tasks.subscriptions import obstacles
 from medstack import access, sealing
 from medstack.models import Company, Event, Membership
 
@@ -21,8 +22,9 @@ def subscription(request: HttpRequest) -> HttpResponse:
     if not companies.exists():
         raise Http404
     ended = Event.objects.filter(company__in=companies, action="subscription.purged")
+    rows = [{"company": one, "obstacles": obstacles(one)} for one in companies.order_by("name")]
     context = {
-        "companies": companies.order_by("name"),
+        "rows": rows,
         "certified": {event.company_id for event in ended},
         "nav_active": "subscription",
     }

@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
+from backups import keeping
 from backups.models import VolumeBackup
 from backups.views.frame import frame
 from clusters.views import docker
@@ -42,6 +43,7 @@ def volume_backup(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "backup": found,
         "level": {"word": word, "kind": kind, "meaning": meaning},
         "is_restorable": found.state == VolumeBackup.State.CAPTURED and not found.purged_at,
+        "kept": keeping.said(keeping.reasons_for_volumes(found.cluster).get(found.pk, ())),
         "drills": found.drills.select_related("node")[:10],
         "restores": found.restores.select_related("cluster", "node")[:10],
     }

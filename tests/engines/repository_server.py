@@ -6,10 +6,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from django.test import override_settings
+
+from backups import long_run
 
 
 def free_port() -> int:
@@ -28,7 +32,12 @@ def repository_server(local_network: dict[str, object], rows: None) -> Iterator[
     from clusters.local.networking import ensure_bridge
 
     root, port = Path(tempfile.mkdtemp(prefix="msr")), free_port()
-    with override_settings(BACKUPS=True, REPOSITORIES_ROOT=root, REPOSITORY_PORT=port):
+    with (
+        override_settings(BACKUPS=True, REPOSITORIES_ROOT=root, REPOSITORY_PORT=port),
+        # The tests also run around full hours, at which purging makes room for the snapshot.
+        mock.patch.object(long_run, "BEFORE_THE_HOUR", timedelta(0)),
+        mock.patch.object(long_run, "AFTER_THE_HOUR", timedelta(0)),
+    ):
         network = configured()
         with held(network.lock):
             ensure_bridge(network)

@@ -334,9 +334,10 @@ def test_a_corrupted_pack_is_found_by_check_and_drill_which_name_the_backup(
     assert backup.check_error
     assert backup.verification == "failed"
     cluster.post(f"backups/volumes/{backup.pk}/drill/")
-    cluster.failed()
+    said = cluster.failed()
+    assert cluster.last().kind == "volume.drill"
     backup.refresh_from_db()
-    assert backup.drilled == "failed"
+    assert backup.drilled == "failed", said
 
 
 def size_of(path: Path) -> int:

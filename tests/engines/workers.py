@@ -24,6 +24,8 @@ def environment() -> dict[str, str]:
         **os.environ,
         "DATABASE_URL": database_url(),
         "MEDSTACK_STATE": str(settings.STATE_DIR),
+        # What the workers do here is about something else.
+        "MEDSTACK_BACKUPS": "0",
         "MEDSTACK_LOCAL_ROOT": str(settings.LOCAL_NODES_ROOT),
         "MEDSTACK_LOCAL_BRIDGE": str(settings.LOCAL_NODES_BRIDGE),
         "MEDSTACK_LOCAL_SUBNET": str(settings.LOCAL_NODES_SUBNET),
