@@ -1,7 +1,8 @@
 """What the agents run with on the swarm: their service, its secret and its configs; pure."""
 
 import hashlib
-from collections.abc import Mapping
+import hmac
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backups.agent import environment, policy, secrets
@@ -14,6 +15,7 @@ NAME = "medstack-agent"
 KIND = environment.KIND
 SOCKET = "/var/run/docker.sock"
 SECOND = 1_000_000_000
+PULLED_WITH = "medstack.pulled-with"
 
 
 def labels(kind: str) -> dict[str, str]:
@@ -21,25 +23,34 @@ def labels(kind: str) -> dict[str, str]:
     return {"medstack.managed": "true", KIND: kind}
 
 
-def named(kind: str, content: Json) -> tuple[str, bytes]:
+def named(kind: str, content: Json, *, key: str) -> tuple[str, bytes]:
     """Return the name and the bytes of an object; the name follows from the content.
 
-    The digest of a secret gives nothing away: its content holds 256 random bits.
+    Names are no secrets: without the key, a registry's short password could be guessed from one.
     """
     data = canonical(content)
-    return f"{NAME}-{kind}-{hashlib.sha256(data).hexdigest()[:12]}", data
+    code = hmac.new(key.encode(), data, hashlib.sha256).hexdigest()
+    return f"medstack-{kind}-{code[:12]}", data
 
 
 def service(
-    *, image: str, credentials: Mapping[str, str], policy_config: Mapping[str, str]
+    *,
+    image: str,
+    credentials: Mapping[str, str],
+    policy_config: Mapping[str, str],
+    pulled_with: str = "",
 ) -> Json:
-    """Return the global service; `credentials` and `policy_config` are an id and a name each."""
+    """Return the global service; `credentials` and `policy_config` are an id and a name each.
+
+    `pulled_with` names the registries' credentials: others make it another service, so that they
+    reach the swarm.
+    """
     secret_file = {"Name": secrets.CREDENTIALS, "UID": "0", "GID": "0", "Mode": 0o400}
     config_file = {"Name": str(policy.FILE), "UID": "0", "GID": "0", "Mode": 0o444}
     socket = {"Type": "bind", "Source": SOCKET, "Target": SOCKET}
     return {
         "Name": NAME,
-        "Labels": {"medstack.managed": "true"},
+        "Labels": {"medstack.managed": "true", PULLED_WITH: pulled_with},
         "Mode": {"Global": {}},
         "TaskTemplate": {
             "ContainerSpec": {
@@ -49,6 +60,9 @@ def service(
                 "Hostname": "medstack-{{.Node.Hostname}}",
                 "Init": True,
                 "ReadOnly": True,
+                # The socket is all that it works with; the captures beside it have their own.
+                "CapabilityDrop": ["ALL"],
+                "Env": [],
                 "Mounts": [socket, cache_mount(), {"Type": "tmpfs", "Target": "/tmp"}],  # noqa: S108
                 "Secrets": [
                     {
@@ -67,6 +81,9 @@ def service(
                 "StopGracePeriod": 20 * SECOND,
             },
             "RestartPolicy": {"Condition": "any", "Delay": 5 * SECOND},
+            # No limit of memory: restic's grows with the repository, and no backup is worse.
+            "Resources": {"Limits": {"Pids": 512}},
+            "Placement": {"Constraints": []},
             "LogDriver": {
                 "Name": "json-file",
                 "Options": {"max-size": "5m", "max-file": "2"},
@@ -76,11 +93,49 @@ def service(
     }
 
 
-def runs_with(spec: Json) -> Json:
-    """Return what of a service decides whether it is the wanted one."""
-    container = spec["TaskTemplate"]["ContainerSpec"]
-    return {
-        "image": container["Image"].partition("@")[0],
-        "secrets": sorted(one["SecretName"] for one in container.get("Secrets") or []),
-        "configs": sorted(one["ConfigName"] for one in container.get("Configs") or []),
-    }
+def seen(tasks: Sequence[Json], availability: str) -> dict[str, str]:
+    """Return state, version and error of a node's agent by its tasks, the oldest first."""
+    if not tasks:
+        reason = (
+            "The node is drained: the swarm runs no agent there, so its volumes are not captured."
+            if availability == "drain"
+            else "The swarm has not started one here yet."
+        )
+        return {"state": "missing", "version": "", "error": reason}
+    newest = tasks[-1]
+    state = str(newest["Status"]["State"])
+    errors = [str(task["Status"].get("Err") or "") for task in tasks]
+    # One that waits for its next start has failed before: that is what people need to read.
+    error = errors[-1] if state == "running" else next(filter(None, reversed(errors)), "")
+    running = str(newest["Spec"]["ContainerSpec"].get("Image", "")).partition("@")[0]
+    return {"state": state, "version": running.rpartition(":")[2], "error": error}
+
+
+def differs(live: Json, wanted: Json) -> bool:
+    """Say whether a live service is not the wanted one, whoever changed it.
+
+    What the Engine adds by itself does not count.
+    """
+    image = wanted["TaskTemplate"]["ContainerSpec"]["Image"]
+    seen = str(live["TaskTemplate"]["ContainerSpec"].get("Image", ""))
+    if image not in (seen, seen.partition("@")[0]):
+        return True
+    return not covers(without_image(live), without_image(wanted))
+
+
+def without_image(spec: Json) -> Json:
+    """Return a service's spec without its image, to which a swarm may add a digest."""
+    template = spec["TaskTemplate"]
+    container = {k: v for k, v in template["ContainerSpec"].items() if k != "Image"}
+    return {**spec, "TaskTemplate": {**template, "ContainerSpec": container}}
+
+
+def covers(live: Any, wanted: Any) -> bool:
+    """Say whether everything wanted is there; what is wanted empty has to be empty."""
+    if isinstance(wanted, dict) and wanted:
+        return isinstance(live, dict) and all(covers(live.get(k), v) for k, v in wanted.items())
+    if isinstance(wanted, list) and wanted:
+        return (
+            isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
+        )
+    return bool(live == wanted or (not wanted and not live))

@@ -1,17 +1,20 @@
 """The agent's image on the nodes: its name, and how it gets there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
 
 from backups import agent_image
-from clusters.engine import Engine, NotFound
+from clusters.engine import Engine, NotFound, RegistryAuth
 from clusters.gateway import on_node
-from clusters.models import Node
+from clusters.images import matching_registry, parse
+from clusters.models import Node, Registry
 from medstack.failures import Failure
 
-REPOSITORY = "medstack/agent"
+# A name that no registry can ever have. A swarm asks the registry first, whatever the node has: who
+# owned the name there would be let in on every node.
+REPOSITORY = "medstack.invalid/agent"
 ARCHITECTURES: Mapping[str, str] = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -28,11 +31,23 @@ def ensure(node: Node) -> None:
         ensure_on(engine)
 
 
+def auth(registries: Iterable[Registry]) -> RegistryAuth | None:
+    """Return what a configured image is pulled with; one that is loaded needs nothing."""
+    if not settings.AGENT_IMAGE:
+        return None
+    found = matching_registry(parse(name()), registries)
+    return RegistryAuth(found.address, found.username, found.password) if found else None
+
+
 def ensure_on(engine: Engine) -> None:
     """Load the image into an Engine that lacks it."""
     try:
         engine.image(name())
     except NotFound:
+        if settings.AGENT_IMAGE:
+            raise NotFound(
+                f"The node has not pulled {name()} yet; it does so with its agent."
+            ) from None
         refuse_other_architecture(engine.info())
         repository, _, tag = name().rpartition(":")
         engine.image_import(agent_image.archive(), repository, tag, agent_image.CHANGES)

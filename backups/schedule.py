@@ -39,6 +39,15 @@ def hour_of(moment: datetime) -> datetime:
     return _utc(moment).replace(minute=0, second=0, microsecond=0)
 
 
+def asked_at(now: datetime) -> datetime:
+    """Return the time of a snapshot that somebody asks for now.
+
+    The full hour's own is the agents': two that carry one time would end each other's captures.
+    """
+    second = now.replace(microsecond=0)
+    return second + timedelta(seconds=1) if second == hour_of(second) else second
+
+
 def due_hours(since: datetime, now: datetime) -> list[datetime]:
     """Return the full hours after one moment, up to and with another."""
     first = hour_of(since) + HOUR

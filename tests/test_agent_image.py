@@ -48,7 +48,7 @@ def test_an_image_is_made_once_and_is_small(settings: LazySettings, tmp_path: Pa
 
 def test_the_images_name_follows_from_its_content_or_the_setting(settings: LazySettings) -> None:
     settings.AGENT_IMAGE = ""
-    assert image.name() == f"medstack/agent:{agent_image.version()}"
+    assert image.name() == f"medstack.invalid/agent:{agent_image.version()}"
     settings.AGENT_IMAGE = "registry.example/agent:1"
     assert image.name() == "registry.example/agent:1"
 

@@ -57,8 +57,9 @@ def test_the_database_refuses_to_empty_the_record(event: Event) -> None:
         with connection.cursor() as cursor:
             # PostgreSQL truncates nothing while a row's own constraints are still to be checked.
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        append_only("TRUNCATE medstack_event")
+        # The seals point to the events: without them PostgreSQL itself refuses.
         append_only("TRUNCATE medstack_event CASCADE")
+        append_only("TRUNCATE medstack_seal, medstack_event")
     else:
         # SQLite knows no TRUNCATE; replacing a row is its other way to lose one.
         append_only(

@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from backups.models import Repository, Snapshot
 from backups.policy import STOPPED
+from backups.schedule import asked_at
 from clusters.actions.nodes import record
 from clusters.actions.objects import start
 from clusters.models import Cluster
@@ -19,9 +20,9 @@ def snapshot_now(
 ) -> Operation:
     """Take a snapshot of a cluster at once."""
     refuse_without_repository(cluster)
-    now = timezone.now().replace(microsecond=0)
+    due = asked_at(timezone.now())
     row, created = Snapshot.objects.get_or_create(
-        cluster=cluster, due=now, defaults={"trigger": trigger}
+        cluster=cluster, due=due, defaults={"trigger": trigger}
     )
     if not created:
         raise Failure("A snapshot was begun this very second.")

@@ -1,8 +1,9 @@
 """Put the agents on the swarm as the rows say, and see how they are; level-triggered."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -27,6 +28,8 @@ AGENT_PATIENCE = 60
 EVERY = timedelta(seconds=30)
 # Longer than an application can take; a worker that was killed is taken for dead after that.
 LONGEST = timedelta(seconds=100)
+# What the service mounts, and how long it is left alone although nothing seems to use it.
+MOUNTED, YOUNG = ("agent", "policy"), timedelta(seconds=30)
 
 
 def enqueue_agents() -> None:
@@ -48,116 +51,144 @@ def apply(pk: int) -> None:
     cluster = Cluster.objects.select_related("company").get(pk=pk)
     row, _ = Protection.objects.get_or_create(cluster=cluster)
     try:
-        install(cluster)
+        problems = install(cluster)
         observe(cluster)
-        error = ""
+        error = "\n".join(f"{name}: {problem}" for name, problem in problems.items())
     except Failure as failure:
         error = str(failure)
     Protection.objects.filter(pk=row.pk).update(agent_error=error, applied_at=timezone.now())
 
 
-def install(cluster: Cluster) -> None:
-    """Put image, credentials, policy and service on the swarm; change only what differs."""
+def install(cluster: Cluster) -> dict[str, Failure]:
+    """Put image, credentials, policy and service on the swarm; change only what differs.
+
+    A node that cannot be prepared keeps no other from its agent: return why, by its name.
+    """
     repository = Repository.objects.current().filter(cluster=cluster).first()
     if repository is None or repository.initialised_at is None:
-        return
-    for node in Node.objects.present().filter(cluster=cluster).exclude(swarm_node_id=""):
+        return {}
+    seen = set(Agent.objects.filter(node__cluster=cluster).values_list("node_id", flat=True))
+    nodes = joined(cluster)
+    # An agent that starts on a new node has to find the node's name in its policy.
+    later = [node for node in nodes if seen and node.pk not in seen]
+    problems = load_image(node for node in nodes if node not in later)
+    with on_manager(cluster, timeout=30) as manager:
+        put_on_swarm(manager, cluster, repository)
+    problems |= load_image(later)
+    now = timezone.now()
+    rows = Protection.objects.filter(cluster=cluster)
+    rows.filter(since=None).update(since=now)
+    rows.exclude(ended_at=None).update(since=now, ended_at=None)
+    rows.update(agent_image=image.name())
+    return problems
+
+
+def joined(cluster: Cluster) -> list[Node]:
+    """Return the nodes on which an agent should run."""
+    return list(Node.objects.present().filter(cluster=cluster).exclude(swarm_node_id=""))
+
+
+def load_image(nodes: Iterable[Node]) -> dict[str, Failure]:
+    """Load the agent's image where it is missing; return why it could not be, by node."""
+    problems = {}
+    for node in nodes:
         if not node.is_silent and image.name() not in node.images:
-            image.ensure(node)
+            try:
+                image.ensure(node)
+            except Failure as error:
+                problems[node.name] = error
+    return problems
+
+
+def put_on_swarm(manager: engines.Engine, cluster: Cluster, repository: Repository) -> None:
+    """Make credentials, policy and service what they should be, and remove the former ones."""
+    # Read before the rows: who read older rows loses against who was quicker, never the reverse.
+    live = found_service(manager)
     target = asdict(opening.for_nodes(repository))
     access = {"cluster": cluster.slug, "repository": target}
-    registries = Registry.objects.filter(cluster=cluster).order_by("address")
-    with on_manager(cluster, timeout=30) as manager:
-        secret = ensure_secret(manager, "agent", access)
-        if registries.exists():
-            ensure_secret(manager, "registries", policy.credentials(registries))
-        wanted = policy.for_agents(cluster, image.name())
-        config = ensure_config(manager, "policy", wanted)
-        ensure_config(manager, "environment", policy.environment(cluster))
-        spec = agent_service.service(image=image.name(), credentials=secret, policy_config=config)
-        ensure_service(manager, spec)
-        remove_former(manager, {secret["name"], config["name"]})
-    now = timezone.now()
-    Protection.objects.filter(cluster=cluster, since=None).update(since=now)
-    Protection.objects.filter(cluster=cluster).exclude(ended_at=None).update(
-        since=now, ended_at=None
+    registries = list(Registry.objects.filter(cluster=cluster).order_by("address"))
+    key = repository.password
+    secret = ensure_secret(manager, "agent", access, key)
+    config = ensure_config(manager, "policy", policy.for_agents(cluster, image.name()), key)
+    told = ensure_config(manager, "environment", policy.environment(cluster), key)
+    used = {secret["name"], config["name"], told["name"]}
+    passwords = ""
+    if registries:
+        made = ensure_secret(manager, "registries", policy.credentials(registries), key)
+        used.add(passwords := made["name"])
+    auth = image.auth(registries)
+    wanted = agent_service.service(
+        image=image.name(),
+        credentials=secret,
+        policy_config=config,
+        pulled_with=passwords if auth else "",
     )
-    Protection.objects.filter(cluster=cluster).update(agent_image=image.name())
+    # Somebody was quicker: the next look finds what is left to do.
+    with suppress(engines.Conflict):
+        if live is None:
+            manager.service_create(wanted, auth)
+        elif agent_service.differs(live["Spec"], wanted):
+            manager.service_update(live["ID"], live["Version"]["Index"], wanted, auth)
+    remove_former(manager, used)
 
 
-def ensure_secret(manager: engines.Engine, kind: str, content: Json) -> dict[str, str]:
+def found_service(manager: engines.Engine) -> Json | None:
+    """Return the agents' service as it is on the swarm."""
+    try:
+        return dict(manager.service(agent_service.NAME))
+    except engines.NotFound:
+        return None
+
+
+def ensure_secret(manager: engines.Engine, kind: str, content: Json, key: str) -> dict[str, str]:
     """Return the Swarm secret with this content, made if there is none."""
-    name, data = agent_service.named(kind, content)
+    name, data = agent_service.named(kind, content, key=key)
     present = {item["Spec"]["Name"]: item["ID"] for item in manager.secrets()}
     found = present.get(name) or manager.secret_create(name, data, agent_service.labels(kind))
     return {"id": found, "name": name}
 
 
-def ensure_config(manager: engines.Engine, kind: str, content: Json) -> dict[str, str]:
+def ensure_config(manager: engines.Engine, kind: str, content: Json, key: str) -> dict[str, str]:
     """Return the Swarm config with this content, made if there is none."""
-    name, data = agent_service.named(kind, content)
+    name, data = agent_service.named(kind, content, key=key)
     present = {item["Spec"]["Name"]: item["ID"] for item in manager.configs()}
     found = present.get(name) or manager.config_create(name, data, agent_service.labels(kind))
     return {"id": found, "name": name}
 
 
-def ensure_service(manager: engines.Engine, spec: Json) -> None:
-    """Create the agents' service, or change it where it runs with something else."""
-    try:
-        live = manager.service(agent_service.NAME)
-    except engines.NotFound:
-        with suppress(engines.Conflict):
-            manager.service_create(spec)
-        return
-    if agent_service.runs_with(live["Spec"]) != agent_service.runs_with(spec):
-        # Somebody was quicker: the next look finds what is left to do.
-        with suppress(engines.Conflict):
-            manager.service_update(live["ID"], live["Version"]["Index"], spec)
-
-
 def remove_former(manager: engines.Engine, used: set[str]) -> None:
-    """Remove the agents' objects of former versions, except the newest of each kind.
+    """Remove the agents' objects of former versions.
 
-    One that a task which is still ending uses is refused, and goes next time.
+    One that a task which is still ending uses is refused, and goes next time. One that is very
+    young may be another worker's, who is about to give it to the service.
     """
     for items, remove in (
         (manager.secrets(), manager.secret_remove),
         (manager.configs(), manager.config_remove),
     ):
-        newest: dict[str, Json] = {}
-        ours = [item for item in items if agent_service.KIND in (item["Spec"].get("Labels") or {})]
-        for item in ours:
-            kind = item["Spec"]["Labels"][agent_service.KIND]
-            if kind not in newest or item["CreatedAt"] > newest[kind]["CreatedAt"]:
-                newest[kind] = item
-        kept = {item["ID"] for item in newest.values()}
-        for item in ours:
-            if item["ID"] not in kept and item["Spec"]["Name"] not in used:
+        for item in items:
+            kind = (item["Spec"].get("Labels") or {}).get(agent_service.KIND)
+            is_young = kind in MOUNTED and age(item) < YOUNG
+            if kind and item["Spec"]["Name"] not in used and not is_young:
                 with suppress(engines.EngineError):
                     remove(item["ID"])
 
 
+def age(item: Json) -> timedelta:
+    """Return how long ago an object was made."""
+    return timezone.now() - datetime.fromisoformat(item["CreatedAt"][:19]).replace(tzinfo=UTC)
+
+
 def observe(cluster: Cluster) -> None:
-    """Save the state of each node's agent."""
-    nodes = {node.swarm_node_id: node for node in Node.objects.present().filter(cluster=cluster)}
+    """Save the state of each node's agent; a node without one has the reason."""
     with on_manager(cluster, timeout=20) as manager:
         tasks = manager.tasks(filters={"service": [agent_service.NAME]})
-    newest: dict[str, Json] = {}
-    for task in sorted(tasks, key=lambda one: str(one["CreatedAt"])):
-        newest[str(task.get("NodeID"))] = task
-    for node_id, task in newest.items():
-        if node_id not in nodes:
-            continue
-        status = task["Status"]
-        running = task["Spec"]["ContainerSpec"].get("Image", "").partition("@")[0]
+    now = timezone.now()
+    tasks.sort(key=lambda one: str(one["CreatedAt"]))
+    for node in joined(cluster):
+        here = [task for task in tasks if task.get("NodeID") == node.swarm_node_id]
         Agent.objects.update_or_create(
-            node=nodes[node_id],
-            defaults={
-                "state": status["State"],
-                "error": status.get("Err", ""),
-                "version": running.rpartition(":")[2],
-                "observed_at": timezone.now(),
-            },
+            node=node, defaults={**agent_service.seen(here, node.availability), "observed_at": now}
         )
 
 
@@ -179,7 +210,8 @@ def install_on_node(operation: Operation) -> Waiting | None:
         return None
     Protection.objects.get_or_create(cluster=cluster)
     try:
-        install(cluster)
+        if problem := install(cluster).get(node.name):
+            raise problem
         observe(cluster)
     except Failure as error:
         if isinstance(error, Transient) and not is_late(operation):
@@ -205,10 +237,8 @@ def is_late(operation: Operation) -> bool:
 
 def forget_environment(operation: Operation) -> Waiting | None:
     """Note that no hour is due any more once the last node was removed on purpose."""
-    assert operation.cluster_id
-    cluster = Cluster.objects.get(pk=operation.cluster_id)
-    if not Node.objects.present().filter(cluster=cluster).exists():
-        Protection.objects.filter(cluster=cluster, ended_at=None).update(ended_at=timezone.now())
+    rows = Protection.objects.filter(cluster=operation.cluster_id, cluster__swarm_id="")
+    rows.filter(ended_at=None).update(ended_at=timezone.now(), agent_error="", look_error="")
     return None
 
 

@@ -16,7 +16,7 @@ from clusters import engine as engines
 from clusters.actions.nodes import record
 from clusters.gateway import on_node
 from clusters.models import Node
-from medstack.failures import Failure
+from medstack.failures import Failure, Transient
 from medstack.models import Operation
 from medstack.models.events import SYSTEM
 from medstack.operations import Kind, Step, Waiting, note, register
@@ -51,7 +51,7 @@ def prepare(operation: Operation) -> Waiting | None:
             if node.status == "Ready"
         ]
         if not ready:
-            raise Failure("No node of the cluster answers.")
+            raise Transient("No node of the cluster answers.")
         ready.sort(key=lambda node: (node.name != backup.node_name, node.name))
         Drill.objects.filter(pk=row.pk).update(node=ready[0])
         row.node = ready[0]
@@ -117,7 +117,7 @@ def finish(operation: Operation, outcome: Outcome) -> None:
     if not changed:
         return
     # A node that does not answer, and a person who cancels, say nothing about the backup.
-    if not error.startswith(("Gave up", "Cancelled", "No node")):
+    if not error.startswith(("Gave up", "Cancelled")):
         VolumeBackup.objects.filter(pk=row.volume_backup_id).update(drilled_at=now, drilled=outcome)
     after = {"backup": str(row.volume_backup), **({"error": error} if error else {})}
     record(f"drill.{outcome}", row, row.volume_backup.cluster, by=SYSTEM, after=after)

@@ -7,16 +7,21 @@ from django.utils import timezone
 
 from backups import adoption, image, jobs, opening, policy
 from backups.agent.messages import Job
+from backups.manifest import Manifest, parse
 from backups.models import Repository, Snapshot
+from backups.schedule import asked_at
 from backups.tasks import agents
 from clusters.gateway import answering_manager
 from clusters.models import Cluster, Node
+from clusters.tasks.membership import is_last
 from clusters.tasks.nodes import node_of
 from medstack.failures import Failure, Transient
 from medstack.models import Operation
 from medstack.operations import Kind, Step, Waiting, note, register
 
 Json = dict[str, Any]
+# How long a snapshot may take, and how long an obstacle that passes by itself is waited for.
+LONGEST, HINDRANCE = timedelta(hours=12), timedelta(seconds=60)
 
 
 def row_of(operation: Operation) -> Snapshot:
@@ -34,7 +39,8 @@ def nodes_of(cluster: Cluster) -> list[Node]:
 def prepare(operation: Operation) -> Waiting | None:
     """Let the swarm hold what only the console knows, as it is now; else as it was last."""
     try:
-        agents.install(row_of(operation).cluster)
+        for name, problem in agents.install(row_of(operation).cluster).items():
+            note(operation, f"{name}: {problem}")
     except Failure as error:
         note(operation, f"The agents could not be brought up to date: {error}")
     return None
@@ -129,26 +135,82 @@ def tidy(operation: Operation) -> None:
 
 
 def take_last(operation: Operation) -> Waiting | None:
-    """Take one last snapshot before a cluster's last node goes, unless it is removed by force."""
+    """Take one last snapshot before a cluster's last node goes.
+
+    Where it cannot be taken whole the node stays, unless it is removed by force.
+    """
     node = node_of(operation)
-    others = Node.objects.present().filter(cluster=node.cluster).exclude(pk=node.pk)
     repository = Repository.objects.current().filter(cluster=node.cluster)
-    if others.exists() or not repository.exclude(initialised_at=None).exists():
+    ready = repository.exclude(initialised_at=None).exists()
+    if not (node.is_joined and is_last(node) and ready):
         return None
-    if operation.intent.get("force"):
-        note(operation, "No last snapshot is taken: the node is removed by force.")
+    if node.cluster.company.subscription in policy.STOPPED:
+        note(operation, "No last snapshot is taken: the subscription is cancelled.")
         return None
+    try:
+        if waiting := carry_last_on(operation, node):
+            return waiting
+    except Failure as error:
+        if isinstance(error, Transient) and not is_hindered(operation):
+            raise
+        tidy(operation)
+        if not operation.intent.get("force"):
+            raise Failure(
+                f"{error} The node stays, for its data would be lost. Repair what is named here "
+                "and remove it again, or remove it even so."
+            ) from None
+        note(operation, f"{error} The node is removed even so.")
+    Operation.objects.filter(pk=operation.pk).update(
+        deadline=timezone.now() + register.kinds[operation.kind].within
+    )
+    return None
+
+
+def carry_last_on(operation: Operation, node: Node) -> Waiting | None:
+    """Begin or carry on a last snapshot; raise Failure when it lacks something."""
     row = Snapshot.objects.filter(operation=operation).first()
     if row is None:
         row = Snapshot.objects.create(
             cluster=node.cluster,
-            due=timezone.now().replace(microsecond=0),
+            due=asked_at(timezone.now()),
             trigger=Snapshot.Trigger.LAST,
             operation=operation,
         )
-    if row.state != Snapshot.State.TAKING:
-        return None
-    return capture_on_nodes(operation, row) or collect_snapshot(operation, row)
+        # Volumes need longer than the removal itself.
+        operation.deadline = timezone.now() + LONGEST
+        Operation.objects.filter(pk=operation.pk).update(deadline=operation.deadline)
+    if row.state == Snapshot.State.TAKING:
+        waiting = capture_on_nodes(operation, row)
+        operation.intent.pop("hindered", None)
+        if waiting and timezone.now() + HINDRANCE > operation.deadline:
+            raise Failure("The last snapshot took too long.")
+        if waiting:
+            return waiting
+        collect_snapshot(operation, row)
+    if lost := lacking(row):
+        raise Failure(f"The last snapshot is not whole. {' '.join(lost)}")
+    tidy(operation)
+    return None
+
+
+def is_hindered(operation: Operation) -> bool:
+    """Say whether what should pass by itself has not done so for a while."""
+    began = operation.intent.setdefault("hindered", timezone.now().timestamp())
+    return timezone.now().timestamp() - float(began) > HINDRANCE.total_seconds()
+
+
+def lacking(row: Snapshot) -> list[str]:
+    """Return what a snapshot lacks that would be lost with its nodes.
+
+    A secret that can never be restored is no reason: no later snapshot would have it either.
+    """
+    if not row.manifest:
+        return list(row.reasons)
+    found = parse(Manifest, row.manifest.encode())
+    environment = found.environment
+    reasons = list(environment.failures) if environment else ["It holds no environment."]
+    failed = [part for part in found.volumes if part.state == "failed"]
+    return reasons + [f"{part.volume}: {part.reason}" for part in failed]
 
 
 register.add(
@@ -160,7 +222,7 @@ register.add(
             Step("Capture on every node", capture),
             Step("Take it up", collect),
         ),
-        within=timedelta(hours=12),
+        within=LONGEST,
         on_failure=tidy,
     ),
 )

@@ -333,6 +333,7 @@ def test_a_corrupted_pack_is_found_by_check_and_drill_which_name_the_backup(
     backup.refresh_from_db()
     assert backup.check_error
     assert backup.verification == "failed"
+    cluster.refresh()
     cluster.post(f"backups/volumes/{backup.pk}/drill/")
     said = cluster.failed()
     assert cluster.last().kind == "volume.drill"
