@@ -3,6 +3,9 @@
 import io
 import json
 import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -53,23 +56,40 @@ def create_embedded(cluster: Cluster) -> Repository | None:
 
 
 def initialise(pk: int) -> None:
-    """Make the repository in its storage, and let its nodes in. Safe to run any number of times."""
-    row = Repository.objects.filter(pk=pk, retired_at=None).first()
+    """Make an embedded repository, and let its nodes in. Safe to run beside itself, and again."""
+    row = Repository.objects.filter(pk=pk, retired_at=None, kind=Repository.Kind.EMBEDDED).first()
     if row is None:
         return
-    repository = opening.for_console(row)
-    if row.kind == Repository.Kind.EMBEDDED:
-        opening.folder(row).mkdir(parents=True, exist_ok=True)
-        serving.write_users()
     try:
-        if not restic.exists(repository):
-            restic.initialise(repository)
-    except restic.ResticError as error:
+        make_folder(row)
+        restic.exists(opening.for_console(row))
+    except Failure as error:
         Repository.objects.filter(pk=pk).update(test_error=str(error), tested_at=timezone.now())
         return
+    serving.write_users()
     Repository.objects.filter(pk=pk, initialised_at=None).update(
         initialised_at=timezone.now(), test_error="", is_append_only=None
     )
+
+
+def make_folder(row: Repository) -> None:
+    """Put a whole repository into its place, or leave what is there.
+
+    restic makes the key before the config, and takes no care of a second one that does so, too:
+    whose master key the config is then written with is chance. So each is made aside and moved.
+    """
+    folder = opening.folder(row)
+    if (folder / "config").exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
+        made = Path(aside) / "made"
+        restic.initialise(restic.Repository(str(made), row.password))
+        # It refuses where somebody was quicker; what they moved there is as good.
+        with suppress(OSError):
+            made.rename(folder)
+    if not (folder / "config").exists():
+        raise Failure(f"{folder} holds something else than a repository; empty it.")
 
 
 def row_of(operation: Operation) -> Repository:
@@ -81,7 +101,7 @@ def open_it(operation: Operation) -> Waiting | None:
     """Open the repository with its password; make it where nothing is yet."""
     row = row_of(operation)
     if row.kind == Repository.Kind.EMBEDDED:
-        opening.folder(row).mkdir(parents=True, exist_ok=True)
+        make_folder(row)
         serving.write_users()
     repository = opening.for_console(row)
     if not restic.exists(repository):
