@@ -1,9 +1,9 @@
 # One command each; the scripts in deploy/ do the work.
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench format lock clean
+.PHONY: help up down test endurance check bench format lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 up: ## Start the console at http://127.0.0.1:8000 (DEMO=0: no demo cluster; MEDSTACK_PORT=…)
 	@deploy/up
@@ -13,6 +13,9 @@ down: ## Stop the console that `make up` started, and the Engines of its local n
 
 test: ## Run all tests, on SQLite, PostgreSQL and real Engines (SUITES="pages-sqlite …": some)
 	@deploy/test $(SUITES)
+
+endurance: ## Kill parts a hundred times, then let fifty browsers at it (half an hour)
+	@deploy/endurance
 
 check: ## Check style, types, migrations and the production settings
 	@deploy/check

@@ -14,7 +14,7 @@ from medstack.models import Event
 from tests.engines.conftest import World
 from tests.engines.ways import ssh_server, tls_listener
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_sqlite]
 Running = dict[str, local.LocalEngine]
 
 

@@ -18,7 +18,7 @@ from tests.engines.acting import create, live
 from tests.engines.conftest import World
 from tests.engines.workers import Worker, clock, until
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_sqlite]
 
 SEED = 20240613
 KILLS = 10

@@ -24,7 +24,7 @@ from tests.engines.acting import (
 from tests.engines.conftest import World
 from tests.engines.registry import USER, PrivateRegistry, private_registry
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_postgresql]
 FIRST, SECOND = "first-Kd8-password", "second-Pq3-password"
 
 

@@ -24,7 +24,7 @@ from tests.engines.acting import (
 )
 from tests.engines.conftest import World, work_until
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_sqlite]
 BAD_UPDATE = "update paused due to failure or early termination of task"
 
 

@@ -22,7 +22,7 @@ from tests.engines.acting import (
 )
 from tests.engines.conftest import World, work_until
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_postgresql]
 
 
 @pytest.fixture(scope="module", autouse=True)

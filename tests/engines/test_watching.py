@@ -14,7 +14,7 @@ from tests.engines.acting import deploy, inside, settled, two_nodes
 from tests.engines.conftest import World, work_until
 from tests.test_terminal import Socket
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.on_sqlite]
 ANSWER = re.compile(r"42 on \S+\s")
 TALKER = 'sh -c "while true; do echo said by $HOSTNAME; sleep 1; done"'
 

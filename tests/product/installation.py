@@ -134,8 +134,12 @@ class Installation:
         until(lambda: self.process_of(program), what=f"{program} runs")
         process = self.process_of(program)
         assert process
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+        alive = [Path(f"/proc/{child}/cmdline") for child in children]
+        # One that lives on would hold the port, or take tasks beside its successor.
+        until(lambda: not any(map(is_alive, alive)), what=f"the children of {program} end")
 
     def kill_engine(self, name: str) -> None:
         """Kill the Engine of a local node, as a machine that loses its power would."""
@@ -154,6 +158,14 @@ class Installation:
         )
         return {name: f"node-{pk}-{int(made.timestamp())}" for pk, name, made in rows}
 
+    def wait_for_image(self, image: str, cluster: str) -> None:
+        """Wait until the console has seen an image on a node of a cluster."""
+        question = (
+            "SELECT 1 FROM clusters_node n JOIN clusters_cluster c ON c.id = n.cluster_id"
+            " WHERE c.slug = %s AND n.images::text LIKE %s"
+        )
+        eventually(lambda: self.sql(question, cluster, f"%{image}%"), within=60, what=image)
+
     def engine(self, name: str) -> Engine:
         """Open a local node's Engine."""
         socket = LocalNode(name, self.network).socket
@@ -167,6 +179,14 @@ class Installation:
         finally:
             local.sweep(set(), network=self.network)
             self.database.stop()
+
+
+def is_alive(path: Path) -> bool:
+    """Say whether a process lives: one that only waits to be noticed has no command line."""
+    try:
+        return bool(path.read_bytes())
+    except OSError:
+        return False
 
 
 def network_of(root: Path, number: int) -> LocalNetwork:

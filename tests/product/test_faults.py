@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from clusters.engine import Engine
-from tests.engines.acting import QUICK
+from tests.engines.acting import QUICK, problems_on
 from tests.engines.workers import until
 from tests.product.installation import PROGRAMS, Installation, eventually
 from tests.product.visitor import Unanswered, Visitor, accepted
@@ -49,9 +49,12 @@ class Work:
                 response = self.visitor.post(DEMO + path, fields)
             except Unanswered:
                 return False
-            # A change whose answer was lost may be at work, or done.
-            assert response.status_code in (*answers, 409), (path, response.text)
-            return response.status_code in answers
+            # A change whose answer was lost may be at work still.
+            if response.status_code == 409 or "wait until it has ended" in response.text:
+                return False
+            # Or it is done.
+            assert response.status_code in answers, (path, problems_on(response.text))
+            return True
 
         eventually(answered, within=180, what=path)
 
@@ -80,7 +83,7 @@ class Work:
         self.ask("docker/services/shop/restart/")
 
     def rotate(self) -> None:
-        self.ask("docker/secrets/shop-key/rotate/", text=f"rotated-value-{self.number}")
+        self.ask("docker/secrets/shop-key/rotate/", text=f"planted-rotated-{self.number}")
 
     def add_secret(self) -> None:
         name = f"key-{self.number}"
@@ -135,6 +138,7 @@ def work(installation: Installation, visitor: Visitor, demo: str) -> Work:
         "volumes-0-path": "/srv/data",
         "replicas": 2,
     }
+    installation.wait_for_image(IMAGE, "demo")
     accepted(visitor.fill_in(DEMO + "docker/services/new/", "image", **fields))
     found.ask("backups/snapshots/now/")
     installation.settle()

@@ -1,9 +1,6 @@
 """Run the queue's workers, once the database answers."""
 
-import ctypes
 import logging
-import os
-import signal
 import time
 from typing import Any
 
@@ -11,9 +8,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connection
 
+from medstack.children import end_with_parent
+
 logger = logging.getLogger(__name__)
-PR_SET_PDEATHSIG = 1
-parent = 0
 
 
 class Command(BaseCommand):
@@ -24,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Wait for the database first: the cluster hangs for ever if it is down at its start."""
         wait_for_database()
-        os.register_at_fork(before=remember_parent, after_in_child=die_with_parent)
+        end_with_parent()
         call_command("qcluster")
 
 
@@ -39,23 +36,3 @@ def wait_for_database() -> None:
         else:
             connection.close()
             return
-
-
-def remember_parent() -> None:
-    """Note who forks, so that the child can tell whether its parent is still the same."""
-    global parent  # noqa: PLW0603  # it passes from before a fork to after it
-    parent = os.getpid()
-
-
-def die_with_parent() -> None:
-    """End a worker process when its parent is killed: an orphan would go on beside its successor.
-
-    Linux only; elsewhere the queue's own time-outs have to do.
-    """
-    try:
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (AttributeError, OSError):
-        return
-    if os.getppid() != parent:
-        # The parent died before its death could be heard of.
-        os._exit(1)
