@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "medstack",
     "clusters",
     "backups",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -3,6 +3,11 @@
 from allauth.account.views import reauthenticate
 from django.urls import include, path
 
+# Who registers something on the support site is found by being imported.
+from backups import admin as backups_admin  # noqa: F401
+from medstack.admin import activity as support_activity  # noqa: F401
+from medstack.admin import people as support_people  # noqa: F401
+from medstack.admin.site import site
 from medstack.views import activity, audit, members, people
 
 urlpatterns = [
@@ -27,6 +32,7 @@ urlpatterns = [
     path("activity/", audit.events, name="events"),
     path("activity/<int:pk>/<slug:suffix>/", audit.export_events, name="export_events"),
     path("healthz", activity.health, name="health"),
+    path("admin/", site.urls),
     path("", include("backups.urls")),
     path("", include("clusters.urls")),
 ]

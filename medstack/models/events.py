@@ -15,11 +15,14 @@ class Actor:
 
     user: User | None = None
     address: str | None = None
+    is_support: bool = False
 
     @property
     def name(self) -> str:
         """Return the name that the record keeps even if the user is renamed later."""
-        return self.user.email if self.user else "MedStack Control"
+        if self.user is None:
+            return "MedStack Control"
+        return f"{self.user.email[:238]} (support staff)" if self.is_support else self.user.email
 
 
 SYSTEM = Actor()
