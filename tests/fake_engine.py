@@ -91,10 +91,18 @@ class FakeEngine:
     ) -> None:
         self.stop()
 
-    def fail(self, path: str, message: str, *, status: int = 500, times: int | None = None) -> None:
-        """Let a path answer an error in the Engine's own words."""
+    def fail(
+        self,
+        path: str,
+        message: str,
+        *,
+        status: int = 500,
+        times: int | None = None,
+        after: Callable[[], object] | None = None,
+    ) -> None:
+        """Let a path answer an error in the Engine's own words, after something has been done."""
         body = json.dumps({"message": message}).encode()
-        self._faults[path] = Fault(status=status, body=body, times=times)
+        self._faults[path] = Fault(status=status, body=body, times=times, hold=after)
 
     def answer(self, path: str, body: bytes, *, status: int = 200, kind: str = "text/html") -> None:
         """Let a path answer anything at all."""
@@ -160,6 +168,7 @@ class FakeEngine:
             "GET /swarm": lambda: (200, self.swarm),
             "GET /volumes": lambda: (200, {"Volumes": self.listed("volumes")}),
             "GET /images/json": lambda: (200, []),
+            "POST /images/create": lambda: (200, {"status": "sha256:imported"}),
             "GET /containers/json": lambda: (200, self.listed("containers")),
             "GET /system/df": lambda: (200, {"Volumes": self.listed("volumes")}),
             "POST /swarm/init": lambda: (200, "node1"),
@@ -183,7 +192,8 @@ class FakeEngine:
         if key is None:
             return 200, self.listed(kind)
         if asked == "POST" and key == "create":
-            return self.create(kind, body)
+            # A container's name stands in the query.
+            return self.create(kind, {**body, "Name": query.get("name") or body.get("Name")})
         item = self.find(kind, key)
         if item is None:
             return 404, {"message": f"{kind[:-1]} {key} not found"}
@@ -211,7 +221,8 @@ class FakeEngine:
         if self.find(kind, name) and kind != "volumes":
             words = f"name conflicts with an existing object: {kind[:-1]} {name} already exists"
             return 409, {"message": f"rpc error: code = AlreadyExists desc = {words}"}
-        item = self.find(kind, name) or self.add(kind, name, body, Name=name)
+        options = {"Options": body.get("DriverOpts")} if kind == "volumes" else {}
+        item = self.find(kind, name) or self.add(kind, name, body, Name=name, **options)
         return CREATED, item if kind == "volumes" else {"ID": item["ID"], "Id": item["ID"]}
 
     def update(self, item: Json, query: dict[str, str], body: Json) -> tuple[int, Any]:

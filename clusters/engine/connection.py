@@ -53,6 +53,7 @@ class Engine(Client):
     images = registries.images
     image = registries.image
     image_import = registries.image_import
+    image_remove = registries.image_remove
     distribution = registries.distribution
     registry_login = registries.registry_login
 

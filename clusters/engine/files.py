@@ -28,7 +28,10 @@ def read_host_file(client: Client, path: str, *, image: str, name: str) -> bytes
         return None
     try:
         archive = client.send("GET", f"/containers/{name}/archive", params={"path": MOUNTED})
-    except NotFound:
+    except NotFound as error:
+        if "no such container" in str(error).lower():
+            # Somebody who reads at the same time has removed it for a container of his own.
+            raise Conflict(str(error)) from None
         return None
     finally:
         remove(client, name)

@@ -1,6 +1,7 @@
 """Images of an Engine, and the registries they come from."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -9,7 +10,7 @@ from urllib.parse import urlencode
 from docker.auth import INDEX_NAME, INDEX_URL, encode_header
 
 from clusters.engine.client import Client, Json, decoded, path_of
-from clusters.engine.errors import Refused, from_words
+from clusters.engine.errors import NotFound, Refused, from_words
 
 # Bytes of an image have to travel: this call alone may take longer than the connection's others.
 UPLOAD_TIMEOUT = 600.0
@@ -90,6 +91,12 @@ def image_import(
     if not status.startswith("sha256:"):
         raise Refused("The Engine did not say which image it made.")
     return status
+
+
+def image_remove(client: Client, image_id: str) -> None:
+    """Remove an image with all its names; one that is gone is removed, too."""
+    with suppress(NotFound):
+        client.delete("/images/{0}", image_id, force=True)
 
 
 def distribution(client: Client, name: str, auth: RegistryAuth | None = None) -> Json:

@@ -75,6 +75,9 @@ class Node(models.Model):
     clock_skew = models.FloatField(null=True, help_text="Seconds ahead of the console's clock.")
     has_esp = models.BooleanField(null=True, help_text="Whether the kernel can encrypt overlays.")
     has_ipvs = models.BooleanField(null=True, help_text="Whether virtual IPs can answer.")
+    abilities_kernel = models.CharField(
+        max_length=100, blank=True, help_text="The kernel that was looked at for these two."
+    )
     labels = models.JSONField(default=dict)
     containers = models.JSONField(default=list)
     images = models.JSONField(default=list)
@@ -133,6 +136,11 @@ class Node(models.Model):
     def is_joined(self) -> bool:
         """Say whether the node belongs to the swarm."""
         return bool(self.swarm_node_id)
+
+    @property
+    def has_new_kernel(self) -> bool:
+        """Say whether the node runs another kernel than the one whose abilities are known."""
+        return bool(self.abilities_kernel) and self.abilities_kernel != self.kernel
 
     @property
     def is_silent(self) -> bool:

@@ -1,15 +1,19 @@
 """Make nodes: start the Engine, bring it into the swarm, label it, give it its network."""
 
+from contextlib import suppress
 from datetime import timedelta
+from ipaddress import IPv4Network
 from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
 
-from clusters import addresses, kernel, local
+from clusters import addresses, host_networks, local
+from clusters import engine as engines
 from clusters.gateway import on_manager, on_node
 from clusters.models import Cluster, Node
 from clusters.models.cluster import INTERNAL_NETWORK
+from clusters.tasks.kernels import look_at_kernel
 from clusters.tasks.observe import observe_node
 from medstack.failures import Failure, Transient
 from medstack.models import Operation
@@ -49,6 +53,8 @@ def enter_swarm(operation: Operation) -> Waiting | None:
         if state == "active":
             belongs_here(node, swarm)
         elif state in ("pending", "locked", "error"):
+            if state == "pending" and timezone.now() >= operation.deadline:
+                give_up(engine)
             return Waiting(f"The Engine's swarm state is “{state}”. {swarm.get('Error', '')}")
         elif claim_first(node):
             initialise(engine, node)
@@ -62,13 +68,16 @@ def enter_swarm(operation: Operation) -> Waiting | None:
     Node.objects.filter(pk=node.pk).update(swarm_node_id=swarm["NodeID"])
     if claim_first(node):
         with on_node(node) as engine:
-            swarm_id = engine.swarm_inspect()["ID"]
-        Cluster.objects.filter(pk=cluster.pk).update(swarm_id=swarm_id)
+            found = engine.swarm_inspect()
+        # Read back: a worker that was killed after the Engine's answer has noted nothing.
+        pool = next(iter(found.get("DefaultAddrPool") or []), "")
+        Cluster.objects.filter(pk=cluster.pk).update(swarm_id=found["ID"], address_pool=pool)
         Node.objects.filter(pk=node.pk).update(role=Node.Role.MANAGER)
         note(operation, "Docker Swarm is initialised.")
     else:
         rotate_tokens(cluster)
         note(operation, "The node has joined; the join tokens are rotated.")
+        warn_of_overlap(operation, node)
     return None
 
 
@@ -99,20 +108,42 @@ def belongs_here(node: Node, swarm: dict[str, Any]) -> None:
     raise Failure("This Engine already belongs to another swarm. Let it leave that swarm first.")
 
 
-def initialise(engine: Any, node: Node) -> None:
+def initialise(engine: engines.Engine, node: Node) -> None:
     """Initialise the swarm with an address pool that no network of the host uses."""
-    used = addresses.used_by(engine.info(), engine.networks(), node.address or "")
-    pool = addresses.free_pool(used + addresses.of_this_machine())
+    address = node.address or ""
+    used = addresses.used_by(engine.info(), engine.networks(), address)
+    pool = addresses.free_pool(used + networks_around(node, engine))
     engine.swarm_init(
-        advertise_addr=node.address,
-        listen_addr=f"{node.address}:{SWARM_PORT}",
+        advertise_addr=address,
+        listen_addr=f"{address}:{SWARM_PORT}",
         default_addr_pool=[str(pool)],
         subnet_size=20,
     )
-    Cluster.objects.filter(pk=node.cluster_id).update(address_pool=str(pool))
 
 
-def join(engine: Any, node: Node) -> None:
+def networks_around(node: Node, engine: engines.Engine) -> list[IPv4Network]:
+    """Return the networks that the console's machine and the node's host route to."""
+    # A local node's host is this machine.
+    theirs = host_networks.of_host(engine) if node.provider == Node.Provider.ATTACH else []
+    return addresses.of_this_machine() + theirs
+
+
+def warn_of_overlap(operation: Operation, node: Node) -> None:
+    """Say which networks of a later node's host its containers will not reach."""
+    pool = node.cluster.address_pool
+    if not pool or node.provider != Node.Provider.ATTACH:
+        return
+    with on_node(node) as engine:
+        found = host_networks.of_host(engine)
+    for network in host_networks.overlapping(pool, found):
+        note(
+            operation,
+            f"Warning: the host routes to {network}, but the cluster's own networks are in {pool}: "
+            "containers on this node cannot reach both.",
+        )
+
+
+def join(engine: engines.Engine, node: Node) -> None:
     """Join through every manager's address; the token is read, used and never kept."""
     managers = Node.objects.reachable_managers(node.cluster)
     remotes = [f"{manager.address}:{SWARM_PORT}" for manager in managers if manager.address]
@@ -122,7 +153,7 @@ def join(engine: Any, node: Node) -> None:
         engine.swarm_join(
             remote_addrs=remotes,
             token=token,
-            advertise_addr=node.address,
+            advertise_addr=node.address or "",
             listen_addr=f"{node.address}:{SWARM_PORT}",
         )
     except Transient:
@@ -131,7 +162,24 @@ def join(engine: Any, node: Node) -> None:
         if "join token" in str(error).lower():
             # Another join rotated the tokens in between: the next attempt reads the new one.
             raise Transient("The join token was rotated meanwhile; trying again.") from None
-        raise
+        if engine.info()["Swarm"]["LocalNodeState"] != "pending":
+            raise
+        give_up(engine)
+        rotate_tokens(node.cluster)
+        raise Failure(
+            f"The node does not reach the managers at {', '.join(remotes)}: open port "
+            f"{SWARM_PORT}/tcp between the nodes, and 7946/tcp, 7946/udp, 4789/udp and IP protocol "
+            "50 (ESP) besides. The Engine has given up joining."
+        ) from None
+
+
+def give_up(engine: engines.Engine) -> None:
+    """Let an Engine give up an attempt to join, which it would go on with for ever by itself.
+
+    It would enter the swarm days later, when somebody opens the firewall, as a node of no row.
+    """
+    with suppress(engines.EngineError):
+        engine.swarm_leave(force=True)
 
 
 def rotate_tokens(cluster: Cluster) -> None:
@@ -187,21 +235,6 @@ def wait_ready(operation: Operation) -> Waiting | None:
         return Waiting(f"The swarm says the node is “{state}”.")
     observe_node(node)
     Node.objects.filter(pk=node.pk).update(swarm_state=state, availability="active")
-    return None
-
-
-def look_at_kernel(operation: Operation) -> Waiting | None:
-    """Note whether the kernel can encrypt overlays and answer on virtual IPs."""
-    node = node_of(operation)
-    with on_node(node, timeout=30) as engine:
-        found = kernel.of_node(engine, node.kernel)
-    if found is None:
-        note(operation, "The kernel's configuration is not to be found on this node.")
-        return None
-    Node.objects.filter(pk=node.pk).update(has_esp=found.esp, has_ipvs=found.ipvs)
-    for able, lack in ((found.esp, "ESP"), (found.ipvs, "IPVS")):
-        if not able:
-            note(operation, f"The kernel has no {lack}; the node's page says what that means.")
     return None
 
 

@@ -10,6 +10,7 @@ from clusters import observation
 from clusters.models import Node, Volume
 from clusters.models.node import is_anonymous
 from clusters.observation import NodeFacts
+from medstack.queue import enqueue
 
 
 def observe_node(node: Node) -> None:
@@ -36,6 +37,9 @@ def save_node(node: Node, facts: NodeFacts) -> None:
         images=facts.images,
     )
     save_volumes(node, facts)
+    node.kernel = info.get("KernelVersion", "")
+    if node.has_new_kernel:
+        enqueue("clusters.tasks.kernels.look_again", node.pk)
 
 
 def save_volumes(node: Node, facts: NodeFacts) -> None:
