@@ -133,14 +133,20 @@ def delete_all_versions(operation: Operation) -> Waiting | None:
 def create_volume(operation: Operation) -> Waiting | None:
     """Create the volume on its node; the Engine answers the same for one that exists."""
     volume = Volume.objects.select_related("node__cluster").get(pk=operation.target_id)
+    options = json.loads(volume.options or "{}")
     with on_node(volume.node) as engine:
-        engine.volume_create(
+        found = engine.volume_create(
             {
                 "Name": volume.name,
                 "Driver": volume.driver,
-                "DriverOpts": json.loads(volume.options or "{}"),
+                "DriverOpts": options,
                 "Labels": volume.labels,
             }
+        )
+    if (found.get("Options") or {}) != options:
+        # Data for a share that is no share would be lost with the node.
+        raise Failure(
+            f"{volume.node} has a volume named “{volume.name}” already, which is of another kind."
         )
     Volume.objects.filter(pk=volume.pk).update(observed_at=timezone.now(), gone_at=None)
     return None
