@@ -93,3 +93,17 @@ def test_an_engine_that_is_slow_at_everything_does_not_hold_the_form_for_longer_
     # Each answer alone would come in time.
     fake.delay("*", 1.5)
     assert refused_with(browser, cluster, fake.url) == "No answer within 2.5 seconds."
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"])
+def test_an_address_that_no_other_node_could_reach_is_refused_at_its_field(
+    address: str, browser: Client, cluster: Cluster, fakes: Fakes
+) -> None:
+    fake = fakes()
+    fake.info |= {"Swarm": {"LocalNodeState": "inactive"}}
+    form = {"name": "node-9", "endpoint_url": fake.url, "address": address, "role": "worker"}
+    answer = browser.post(reverse("attach_node", args=[cluster.slug]), form)
+    assert answer.status_code == 422
+    assert set(answer.context["form"].errors) == {"address"}
+    assert "The other nodes cannot reach this one" in answer.text
+    assert not Node.objects.filter(name="node-9").exists()

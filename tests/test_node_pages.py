@@ -19,7 +19,14 @@ from medstack.models import Event, Operation, User
 from tests.engines.conftest import run_due
 from tests.fake_engine import FakeEngine
 from tests.pages import SignIn
-from tests.unwell import Fakes, attach, fake_engines
+from tests.unwell import (
+    Fakes,
+    attach,
+    fake_engines,
+    let_time_pass,
+    list_in_swarm,
+    more_nodes,
+)
 
 CONFIG = "/containers/medstack-kernel-probe/archive"
 
@@ -195,3 +202,25 @@ def test_two_managers_cannot_be_demoted_at_once(
     assert demote(browser, node).status_code == 302
     second = demote(browser, Node.objects.get(name="node-2"))
     assert second.status_code == 422 and "is still running" in second.text
+
+
+def test_a_silent_node_is_not_drained_by_a_removal_that_cannot_be_finished(
+    browser: Client, cluster: Cluster, node: Node, fake: FakeEngine, fakes: Fakes
+) -> None:
+    (worker_engine,) = more_nodes(cluster, fakes, 1)
+    worker = Node.objects.get(name="worker-0")
+    list_in_swarm(worker, fake)
+    worker_engine.stop()
+    assert remove(browser, worker).status_code == 302
+    run_due()
+    operation = Operation.objects.get()
+    assert operation.state == "failed"
+    assert "Remove it with “even if it does not answer”" in operation.error
+    assert not [call for call in fake.calls if call.endswith("/update")], "Nothing was begun."
+    fake.state["nodes"][worker.swarm_node_id]["Status"]["State"] = "down"
+    assert remove(browser, worker, force="on").status_code == 302
+    run_due()
+    let_time_pass()
+    run_due()
+    assert Operation.objects.latest("pk").state == "done"
+    assert worker.swarm_node_id not in fake.state["nodes"]

@@ -1,6 +1,7 @@
 """What a person types to create a cluster or a node."""
 
 import re
+from ipaddress import IPv4Address
 from typing import Any
 
 from django import forms
@@ -168,6 +169,18 @@ class AttachForm(NodeForm):
                 "has_errors": any(name in self.errors for name in tls) if self.is_bound else False,
             },
         ]
+
+    def clean_address(self) -> str:
+        """Refuse an address by which no other node could ever reach this one."""
+        address = IPv4Address(self.cleaned_data["address"])
+        if (
+            address.is_loopback
+            or address.is_unspecified
+            or address.is_multicast
+            or address.is_reserved
+        ):
+            raise ValidationError("The other nodes cannot reach this one by that address.")
+        return str(address)
 
     def clean(self) -> dict[str, Any]:
         """Test the connection: what is saved has answered as an Engine that can join."""

@@ -87,6 +87,31 @@ def is_last(node: Node) -> bool:
     return not others.exclude(swarm_node_id="").exists()
 
 
+def ask_engine(operation: Operation) -> Waiting | None:
+    """Refuse, before anything is changed, a node that cannot leave by itself."""
+    node = node_of(operation)
+    if node.endpoint_url and not may_be_struck_off(operation, node):
+        try:
+            with on_node(node) as engine:
+                engine.ping()
+        except engines.Unreachable as error:
+            raise cannot_leave(error) from None
+    return None
+
+
+def may_be_struck_off(operation: Operation, node: Node) -> bool:
+    """Say whether the node may go without its own doing."""
+    return operation.intent["force"] or node.provider == Node.Provider.LOCAL
+
+
+def cannot_leave(error: engines.Unreachable) -> Failure:
+    """Return why a silent node is not removed, and what removes it."""
+    return Failure(
+        f"The Engine does not answer, so it cannot leave by itself ({error}). "
+        "Remove it with “even if it does not answer” to strike it off."
+    )
+
+
 def drain(operation: Operation) -> Waiting | None:
     """Move the tasks elsewhere before the node goes; the last node has no elsewhere."""
     node = node_of(operation)
@@ -122,11 +147,8 @@ def leave(operation: Operation) -> Waiting | None:
             if engine.info()["Swarm"]["LocalNodeState"] != "inactive":
                 engine.swarm_leave(force=is_last(node))
     except engines.Unreachable as error:
-        if not (operation.intent["force"] or node.provider == Node.Provider.LOCAL):
-            raise Failure(
-                f"The Engine does not answer, so it cannot leave by itself ({error}). "
-                "Remove it with “even if it does not answer” to strike it off."
-            ) from None
+        if not may_be_struck_off(operation, node):
+            raise cannot_leave(error) from None
         note(operation, f"The Engine does not answer ({error}); it is struck off.")
     return None
 
@@ -202,6 +224,7 @@ register.add(
     Kind(
         "Remove node",
         (
+            Step("Ask its Engine", ask_engine),
             Step("Drain", drain),
             Step("Step down", step_down),
             Step("Leave the swarm", leave),
