@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from clusters.actions.domains import check_domains
 from clusters.models import Cluster, DomainMapping, Node, Service
 from medstack.admin.buttons import Button
-from medstack.admin.reading import Reading, linked, number_of
+from medstack.admin.reading import Reading, linked
 from medstack.admin.site import site
+from medstack.counting import number_of
 from medstack.models import Company, Operation
 from medstack.models.events import Actor
 

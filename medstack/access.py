@@ -111,17 +111,28 @@ def events_for(request: HttpRequest) -> QuerySet[Event]:
     return Event.objects.filter(company__in=companies_for(user_of(request)))
 
 
+def memberships_of(request: HttpRequest) -> list[Membership]:
+    """Return the user's memberships, by company; they are read once for each request."""
+    found: list[Membership] | None = getattr(request, "memberships", None)
+    if found is None:
+        rows = Membership.objects.filter(user=user_of(request)).select_related("company")
+        found = list(rows.order_by("company__name"))
+        request.memberships = found  # type: ignore[attr-defined]
+    return found
+
+
 def may(request: HttpRequest, company: Company, roles: tuple[str, ...] = OPERATE) -> bool:
     """Say whether the user has one of the roles in the company; pages hide buttons by it."""
-    return companies_for(user_of(request), roles).filter(pk=company.pk).exists()
+    return any(
+        one.company_id == company.pk and one.role in roles for one in memberships_of(request)
+    )
 
 
 def page_context(request: HttpRequest) -> dict[str, Any]:
     """Give every page the user's company, whether it is theirs, and what is running right now."""
     if not isinstance(getattr(request, "user", None), User):
         return {}
-    memberships = Membership.objects.filter(user=user_of(request)).select_related("company")
-    found = list(memberships.order_by("company__name"))
+    found = memberships_of(request)
     return {
         "company": found[0].company if found else None,
         "owns_company": any(one.role == Role.OWNER for one in found),

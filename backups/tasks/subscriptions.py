@@ -73,6 +73,7 @@ def obstacles(company: Company) -> list[str]:
     held = Snapshot.objects.filter(cluster__company=company, purged_at=None)
     held = held.exclude(hold_reason="").select_related("cluster").defer("manifest")
     running = Restore.objects.filter(snapshot__cluster__company=company, outcome=Outcome.RUNNING)
+    running = running.select_related("cluster", "snapshot").defer("snapshot__manifest")
     found = [f"{one.cluster}: {one} is on legal hold ({one.hold_reason})." for one in held]
     return found + [f"{one.cluster}: a restore of {one.snapshot} is running." for one in running]
 

@@ -39,7 +39,7 @@ def retention(request: HttpRequest, slug: str) -> HttpResponse:
     now = timezone.now()
     decision = keeping.decide(cluster, now)
     pks = [*decision.snapshots, *decision.purge_snapshots]
-    rows = Snapshot.objects.filter(pk__in=pks).defer("manifest").order_by("-due")
+    rows = cluster.snapshots.filter(pk__in=pks).defer("manifest").order_by("-due")
     complete = {row.pk: row.due for row in rows if row.state == Snapshot.State.COMPLETE}
     unsealed = provisional(complete, now=now, zone=keeping.zone())
     kept = [

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from backups import keeping
 from backups.actions import snapshots as actions
-from backups.models import Snapshot, VolumeBackup
+from backups.models import Snapshot
 from backups.views.frame import frame
 from clusters.models import Cluster
 from clusters.views import docker
@@ -44,7 +44,7 @@ KINDS = {
 def snapshots(request: HttpRequest, slug: str) -> HttpResponse:
     """List a cluster's snapshots, the newest first."""
     cluster = access.cluster_for(request, slug)
-    rows = Snapshot.objects.filter(cluster=cluster).defer("manifest")
+    rows = cluster.snapshots.defer("manifest")
     listing = Listing(
         request,
         rows,
@@ -81,14 +81,14 @@ def snapshot_for(
 def snapshot(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show a snapshot: its verdict, why, and everything that it holds."""
     found = snapshot_for(request, slug, pk)
-    volumes = VolumeBackup.objects.filter(snapshot=found).order_by("node_name", "volume_name")
+    volumes = found.cluster.volume_backups.filter(snapshot=found)
     manifest = json.loads(found.manifest) if found.manifest else {}
     context = frame(request, found.cluster, TAB, within=True)
     context |= docker.of_target(found.cluster, "snapshot", [found.pk])
     context |= {
         "snapshot": found,
         "kind": KINDS[Snapshot.State(found.state)],
-        "volumes": volumes,
+        "volumes": volumes.order_by("node_name", "volume_name"),
         "environment": shown(manifest.get("environment") or {}),
         "kept": keeping.reasons_for(found.cluster).get(found.pk, ()),
         "can_own": access.may(request, found.cluster.company, access.OWN),

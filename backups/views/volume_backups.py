@@ -36,6 +36,7 @@ def backup_for(
 def volume_backup(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show a backup with its proofs and restores."""
     found = backup_for(request, slug, pk)
+    found.snapshot.cluster = found.cluster
     word, kind, meaning = LEVELS[found.verification]
     context = frame(request, found.cluster, TAB, within=True)
     context |= docker.of_target(found.cluster, "volumebackup", [found.pk])

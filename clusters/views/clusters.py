@@ -107,7 +107,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a cluster: its nodes, what runs where, and what is going on."""
     found = access.cluster_for(request, slug)
     enqueue_refresh(found.pk, older_than=5)
-    nodes = list(Node.objects.present().filter(cluster=found))
+    nodes = list(found.nodes.filter(removed_at=None))
     active = list(
         Operation.objects.filter(cluster=found, state__in=Operation.ACTIVE).select_related(
             "requested_by"

@@ -1,9 +1,11 @@
 """What a cluster has to offer to a service's form, from the rows alone."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 
 from clusters import spec as specs
 from clusters.forms.service_choices import ServiceChoices, VolumeChoice, version
+from clusters.ingress import domains
 from clusters.models import (
     Certificate,
     Cluster,
@@ -20,16 +22,20 @@ INGRESS = "ingress"
 
 
 def choices_for(
-    cluster: Cluster, service: Service | None = None, *, may_postpone: bool = False
+    cluster: Cluster,
+    service: Service | None = None,
+    *,
+    sent: Mapping[str, str] | None,
+    may_postpone: bool = False,
 ) -> ServiceChoices:
-    """Return what may be chosen for a new service, or for one that exists."""
+    """Return what may be chosen for a new service, or for one that exists.
+
+    What others have taken is looked up only for what was sent.
+    """
     nodes = list(Node.objects.present().filter(cluster=cluster).exclude(swarm_node_id=""))
     used = specs.uses(service.spec if service else {})
     versions = [node.api_version for node in nodes if node.api_version]
     volumes = Volume.objects.present().filter(node__in=nodes, is_anonymous=False)
-    services = Service.objects.present().filter(cluster=cluster)
-    if service:
-        services = services.exclude(pk=service.pk)
     return ServiceChoices(
         registries=[(row.pk, row.address) for row in cluster.registries.all()],
         secrets=offered(Secret, cluster, used.secrets),
@@ -45,9 +51,9 @@ def choices_for(
         ],
         nodes=[(node.swarm_node_id, node.name) for node in nodes],
         api_version=min(versions, key=version, default=""),
-        taken=frozenset(services.values_list("name", flat=True)),
+        taken=frozenset() if sent is None else taken(cluster, service),
         has_load_balancer=LoadBalancer.objects.filter(cluster=cluster).exists(),
-        claimed=claimed(cluster, service),
+        claimed=claimed(cluster, service, typed(sent or {})),
         certified=[
             name
             for certificate in Certificate.objects.filter(cluster=cluster)
@@ -69,9 +75,28 @@ def offered(
     ]
 
 
-def claimed(cluster: Cluster, service: Service | None) -> dict[str, str]:
-    """Return the domains that other services have; of other companies only that they have them."""
-    rows = DomainMapping.objects.present().select_related("service__cluster")
+def taken(cluster: Cluster, service: Service | None) -> frozenset[str]:
+    """Return the names of the cluster's other services."""
+    services = Service.objects.present().filter(cluster=cluster)
+    if service:
+        services = services.exclude(pk=service.pk)
+    return frozenset(services.values_list("name", flat=True))
+
+
+def typed(sent: Mapping[str, str]) -> set[str]:
+    """Return the domains in the rows of a form that was sent, as they are stored."""
+    found = set()
+    for field, value in sent.items():
+        if field.endswith("-domain"):
+            with suppress(domains.InvalidDomain):
+                found.add(domains.normal(value))
+    return found
+
+
+def claimed(cluster: Cluster, service: Service | None, wanted: Collection[str]) -> dict[str, str]:
+    """Return which domains other services have; of other companies only that they have them."""
+    rows = DomainMapping.objects.present().filter(domain__in=wanted)
+    rows = rows.select_related("service__cluster")
     if service:
         rows = rows.exclude(service=service)
     return {

@@ -30,8 +30,10 @@ def service_context(request: HttpRequest, service: Service) -> Json:
     context |= docker.of_target(cluster, "service", [service.pk])
     tasks = list(service.tasks.select_related("node").order_by("slot", "-since"))
     for task in tasks:
-        # Every label needs the service's name; it is the same row.
+        # Every label needs the service's name, every link the cluster's; they are the same rows.
         task.service = service
+        if task.node:
+            task.node.cluster = cluster
     operations = operations_of(service, newest=context.pop("operation"))
     spec, networks = redacted(service.spec), dict(cluster.networks.values_list("engine_id", "name"))
     return context | {

@@ -139,7 +139,7 @@ def new_service(request: HttpRequest, slug: str) -> HttpResponse:
     """Create a service."""
     cluster = access.cluster_for(request, slug, access.OPERATE)
     may_postpone = access.may(request, cluster.company, access.OWN)
-    choices = choices_for(cluster, may_postpone=may_postpone)
+    choices = choices_for(cluster, sent=posted(request), may_postpone=may_postpone)
     form = ServiceForm(posted(request), spec=None, name=None, choices=choices)
     if is_acceptable(form, cluster):
         try:
@@ -172,7 +172,7 @@ def edit_service(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         spec=found.spec,
         name=found.name,
         generation=found.generation,
-        choices=choices_for(cluster, found, may_postpone=may_postpone),
+        choices=choices_for(cluster, found, sent=posted(request), may_postpone=may_postpone),
     )
     if is_acceptable(form, cluster, present=str(found.container.get("Image", ""))):
         try:

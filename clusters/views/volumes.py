@@ -53,21 +53,22 @@ def volumes(request: HttpRequest, slug: str) -> HttpResponse:
     )
     mounts = services_by_volume(cluster)
     listing.page.object_list = [line(row, mounts) for row in listing.page.object_list]
-    anonymous = rows.none() if only_anonymous else rows.filter(is_anonymous=True)
+    unnamed = rows.none() if only_anonymous else rows.filter(is_anonymous=True)
+    shown = list(unnamed[: ANONYMOUS_SHOWN + 1])
     context = docker.frame(request, cluster, TAB) | docker.running(cluster, "volume")
     context |= {
         "listing": listing,
         "only_anonymous": only_anonymous,
-        "anonymous": [line(row, mounts) for row in anonymous[:ANONYMOUS_SHOWN]],
-        "anonymous_total": anonymous.count(),
+        "anonymous": [line(row, mounts) for row in shown[:ANONYMOUS_SHOWN]],
+        "anonymous_total": unnamed.count() if len(shown) > ANONYMOUS_SHOWN else len(shown),
     }
     return render(request, "clusters/volumes.html", context)
 
 
 def filters(rows: QuerySet[Volume]) -> list[Choice]:
     """Offer the nodes and drivers that there are, and the anonymous volumes."""
-    nodes = sorted(set(rows.order_by().values_list("node__name", flat=True)))
-    drivers = sorted(set(rows.order_by().values_list("driver", flat=True)))
+    found = list(rows.order_by().values_list("node__name", "driver").distinct())
+    nodes, drivers = sorted({node for node, _ in found}), sorted({driver for _, driver in found})
     return [
         Choice("node", "Node", choices("All nodes", nodes), field="node__name"),
         Choice("driver", "Driver", choices("All drivers", drivers)),

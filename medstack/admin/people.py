@@ -11,8 +11,9 @@ from django.http import HttpRequest
 
 from medstack.actions import accounts, subscriptions
 from medstack.admin.buttons import Button, ReasonForm
-from medstack.admin.reading import Reading, number_of
+from medstack.admin.reading import Reading
 from medstack.admin.site import site
+from medstack.counting import number_of
 from medstack.models import Company, Membership, User
 from medstack.models.events import Actor
 

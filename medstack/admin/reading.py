@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db import models
-from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -113,12 +112,6 @@ class Reading(admin.ModelAdmin[Any]):
     def get_view_on_site_url(self, obj: Any = None) -> str | None:
         """Return the console's page of a row."""
         return self.console_url(obj) or None if obj is not None else None
-
-
-def number_of(rows: models.QuerySet[Any], owner: str) -> Coalesce:
-    """Return the number of rows that belong to the listed one, without joining them."""
-    counted = rows.filter(**{owner: models.OuterRef("pk")}).order_by().values(owner)
-    return Coalesce(models.Subquery(counted.annotate(n=models.Count("pk")).values("n")), 0)
 
 
 def staff(request: HttpRequest) -> Actor:
