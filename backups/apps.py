@@ -8,6 +8,7 @@ from django.apps import AppConfig
 TASKS = (
     "repository",
     "agents",
+    "passwords",
     "snapshots",
     "retention",
     "checks",

@@ -51,7 +51,8 @@ def host() -> str:
 def opened(row: Repository, access: str) -> restic.Repository:
     """Return a repository somewhere else, with some credentials for it."""
     values = access_of(access)
-    url, environment = row.url, {}
+    # Those of the nodes may name an address of their own.
+    url, environment = values.get("url") or row.url, {}
     if row.kind == Repository.Kind.REST and values.get("username"):
         user, password = (quote(values[name], safe="") for name in ("username", "password"))
         url = url.replace("://", f"://{user}:{password}@", 1)

@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from urllib.parse import urlsplit
 
-from backups.restic import Repository
+from backups.restic import Repository, known_host
 
 BEGIN, END = "-----BEGIN MEDSTACK RECOVERY-----", "-----END MEDSTACK RECOVERY-----"
 WIDTH = 64
@@ -59,19 +60,18 @@ def make(cluster: str, name: str, repository: Repository, now: datetime) -> str:
         ssh_host_key=repository.ssh_host_key,
     )
     block = json.dumps(asdict(sheet), sort_keys=True)
-    keys = f"\nPrivate key for SSH:\n{sheet.ssh_key}\n" if sheet.ssh_key else ""
     exports = "\n".join(f"  export {key}='{value}'" for key, value in sheet.environment.items())
     return f"""RECOVERY SHEET of the cluster "{name}" ({cluster})
 Made {sheet.made}. Keep it where the building's keys are. Whoever has it can read all backups.
 
 Repository: {sheet.url}
 Password:   {sheet.password}
-{keys}
+{files(sheet)}
 With plain restic (0.14 or newer), on any machine that reaches the repository:
 
 {exports}
   export RESTIC_REPOSITORY='{sheet.url}'
-  export RESTIC_PASSWORD='{sheet.password}'
+  export RESTIC_PASSWORD='{sheet.password}'{options(sheet)}
   restic snapshots                          # kind:volume, volume:NAME, due:TIME are tags
   restic restore ID --target /somewhere     # files stand below volumes/NAME
   restic dump ID /manifest.json             # of a kind:manifest: all objects of the cluster
@@ -87,6 +87,31 @@ With a new console, on the machine that it runs on:
 {hashlib.sha256(block.encode()).hexdigest()}
 {END}
 """
+
+
+def files(sheet: Sheet) -> str:
+    """Return what has to stand in files beside plain restic, each with the name of its file."""
+    found = ""
+    if sheet.ca:
+        found += f"\nCertificate authority, save it as ca.pem:\n{sheet.ca.strip()}\n"
+    if sheet.ssh_key:
+        found += f"\nPrivate key for SSH, save it as ssh.key (mode 600):\n{sheet.ssh_key.strip()}\n"
+        host = known_host(sheet.url, sheet.ssh_host_key)
+        found += f"\nHost key for SSH, save it as ssh.hosts:\n{host}\n"
+    return found
+
+
+def options(sheet: Sheet) -> str:
+    """Return the line of shell that gives plain restic these files, if there are any."""
+    given = " --cacert ca.pem" if sheet.ca else ""
+    if sheet.ssh_key:
+        parts = urlsplit(sheet.url)
+        given += (
+            " -o sftp.command='ssh -F none -i ssh.key -o IdentitiesOnly=yes -o"
+            f" UserKnownHostsFile=ssh.hosts -p {parts.port or 22}"
+            f" {parts.username or 'root'}@{parts.hostname} -s sftp'"
+        )
+    return f'\n  restic() {{ command restic{given} "$@"; }}' if given else ""
 
 
 def parse(text: str, *, cluster: str = "") -> Sheet:

@@ -39,7 +39,7 @@ def repository_of(sheet: Sheet, cluster: Cluster) -> Repository:
         row.kind, row.url, row.ssh_host_key = Repository.Kind.SFTP, url, sheet.ssh_host_key
         access = {"ssh_key": sheet.ssh_key}
     elif url.startswith("s3:"):
-        row.kind = Repository.Kind.S3
+        row.kind, row.region = Repository.Kind.S3, sheet.environment.get("AWS_DEFAULT_REGION", "")
         access = {
             "key_id": sheet.environment["AWS_ACCESS_KEY_ID"],
             "secret": sheet.environment["AWS_SECRET_ACCESS_KEY"],

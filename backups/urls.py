@@ -45,6 +45,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{BACKUPS}repository/test/", repository.test_repository, name="test_repository"),
     path(f"{BACKUPS}repository/change/", repository.change_repository, name="change_repository"),
     path(f"{BACKUPS}repository/sheet/", repository.recovery_sheet, name="recovery_sheet"),
+    path(f"{BACKUPS}repository/password/", repository.new_password, name="new_password"),
     path(f"{BACKUPS}repository/check/", checks.check_repository, name="check_repository"),
     path(f"{BACKUPS}volumes/", backup_list.volume_backups, name="volume_backups"),
     path(f"{BACKUPS}evidence/", evidence.evidence, name="evidence"),

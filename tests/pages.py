@@ -9,7 +9,7 @@ from django_q.models import OrmQ
 
 from clusters.models import Cluster, Config, Secret, Service
 from medstack import operations
-from medstack.models import User
+from medstack.models import Operation, User
 
 SignIn = Callable[[User], Client]
 Model = type[Config] | type[Secret]
@@ -19,6 +19,17 @@ def queued_operations() -> list[int]:
     """Return the operations that wait in the queue for a worker."""
     tasks = [row.task for row in OrmQ.objects.all()]
     return [task["args"][0] for task in tasks if task["func"] == operations.RUN]
+
+
+def carried(cluster: Cluster) -> Operation:
+    """Carry the cluster's newest operation to its end."""
+    found = Operation.objects.filter(cluster=cluster).first()
+    assert found
+    while found.is_active:
+        Operation.objects.filter(pk=found.pk).update(not_before=None)
+        operations.advance(found.pk)
+        found.refresh_from_db()
+    return found
 
 
 def noun(model: Model) -> str:

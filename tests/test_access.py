@@ -121,6 +121,7 @@ STATED: dict[str, tuple[Row, Row]] = {
     "change_repository": ((200, 404, 404, 404, IN), (422, 404, 404, 404, IN)),
     # It is not ready in this cluster.
     "recovery_sheet": ((404, 404, 404, 404, IN), (404, 404, 404, 404, IN)),
+    "new_password": ((404, 404, 404, 404, IN), (404, 404, 404, 404, IN)),
     "cancel_operation": BUTTON,
     "subscription": (OWNERS, NEVER),
     # Nothing was deleted.

@@ -1,15 +1,19 @@
 """A cluster's embedded repository is made once and whole, whoever makes it at the same time."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
+from django.urls import reverse
 
 from backups import opening, restic
 from backups.models import Repository
 from backups.tasks import repository as repositories
 from clusters.models import Cluster
+from medstack.models import User
+from tests.pages import SignIn, carried
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +45,42 @@ def test_making_it_again_changes_nothing(row: Repository) -> None:
     assert (opening.folder(row) / "config").read_bytes() == config
     assert row.initialised_at
     assert row.test_error == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("restic 0.9.6 compiled with go1.13", "is restic 0.9; 0.14"),
+        ("restless 7", "says no version"),
+    ],
+)
+def test_an_unknown_restic_is_refused_before_it_touches_anything(
+    row: Repository,
+    owner: User,
+    client_for: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    said: str,
+    words: str,
+) -> None:
+    repositories.initialise(row.pk)
+    before = seen(row)
+    (tmp_path / "restic").write_text(f"#!/bin/sh\necho {said}\n")
+    (tmp_path / "restic").chmod(0o755)
+    with monkeypatch.context() as changed:
+        changed.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        client_for(owner).post(reverse("test_repository", args=[row.cluster.slug]))
+        operation = carried(row.cluster)
+    assert operation.state == "failed"
+    assert words in operation.error
+    assert words in client_for(owner).get(reverse("repository", args=[row.cluster.slug])).text
+    assert seen(row) == before
+
+
+def seen(row: Repository) -> dict[Path, tuple[int, int]]:
+    """Return what a repository's folder holds, and when it was changed."""
+    found = opening.folder(row).rglob("*")
+    return {file: (file.stat().st_size, file.stat().st_mtime_ns) for file in found}
 
 
 def test_a_folder_that_holds_something_else_is_left_alone_and_named(row: Repository) -> None:

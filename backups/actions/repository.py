@@ -12,6 +12,7 @@ from backups.server import serving
 from clusters.actions.nodes import record
 from clusters.actions.objects import start
 from clusters.models import Cluster
+from medstack.failures import Failure
 from medstack.models import Operation
 from medstack.models.events import Actor
 
@@ -45,12 +46,25 @@ def begin(kind: str, row: Repository, *, by: Actor) -> Operation:
 
 
 @transaction.atomic
+def change_password(row: Repository, *, by: Actor) -> Operation:
+    """Give a repository another password; a change that broke off is carried on with its own."""
+    unbegun = Repository.objects.filter(pk=row.pk, next_password="")
+    unbegun.update(next_password=secrets.token_urlsafe(32))
+    record("repository.password_requested", row, row.cluster, by=by)
+    return begin("repository.password", row, by=by)
+
+
+@transaction.atomic
 def make_sheet(cluster: Cluster, row: Repository, *, by: Actor) -> str:
-    """Return the recovery sheet, and record who has it."""
-    again = row.sheet_downloaded_at is not None
+    """Return the recovery sheet, once, and record who has it.
+
+    Whoever could get it again unseen by its first holder would hold the key to all backups.
+    """
     now = timezone.now()
-    Repository.objects.filter(pk=row.pk).update(
+    mine = Repository.objects.filter(pk=row.pk, sheet_downloaded_at=None).update(
         sheet_downloaded_at=now, sheet_downloaded_by=by.user
     )
-    record("repository.sheet_downloaded", row, cluster, by=by, after={"again": again})
+    if not mine:
+        raise Failure("The sheet was downloaded already. A new password brings a new sheet.")
+    record("repository.sheet_downloaded", row, cluster, by=by)
     return recovery.make(cluster.slug, cluster.name, opening.for_console(row), now)

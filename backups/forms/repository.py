@@ -34,6 +34,13 @@ class RepositoryForm(forms.Form):
     console_secret = forms.CharField(
         label="Console's password or secret key", required=False, widget=SECRET, strip=False
     )
+    node_url = forms.CharField(
+        label="Nodes' own address",
+        max_length=480,
+        required=False,
+        help_text="REST only. Servers are append-only as a whole: run one for the nodes and "
+        "another, over the same folder, for the console. Empty: nodes use the address above.",
+    )
     node_name = forms.CharField(label="Nodes' user or key ID", required=False)
     node_secret = forms.CharField(
         label="Nodes' password or secret key",
@@ -81,6 +88,7 @@ class RepositoryForm(forms.Form):
             if url:
                 self.add_error("url", "The console's own machine needs no address.")
             return values
+        self.check_node_url(str(kind), values.get("node_url", ""))
         prefix = PREFIXES[str(kind)]
         if not url.startswith(prefix):
             self.add_error("url", f"An address of this kind begins with {prefix}.")
@@ -95,6 +103,15 @@ class RepositoryForm(forms.Form):
         if values.get("node_name") and values.get("node_name") == values.get("console_name"):
             self.add_error("node_name", "The nodes need credentials of their own.")
         return values
+
+    def check_node_url(self, kind: str, url: str) -> None:
+        """Refuse an address of the nodes' own where it would not be used, or is none."""
+        if url and kind != Repository.Kind.REST:
+            self.add_error("node_url", "Only nodes of a REST server have one.")
+        elif url and not url.startswith(PREFIXES[kind]):
+            self.add_error("node_url", f"An address of this kind begins with {PREFIXES[kind]}.")
+        elif "@" in url:
+            self.add_error("node_url", "Write the credentials into their own fields.")
 
     def clean_ssh(self, values: dict[str, Any]) -> dict[str, Any]:
         """Ask for two keys, and for the one host key that is accepted."""
@@ -115,7 +132,10 @@ class RepositoryForm(forms.Form):
         name, secret = (str(self.cleaned_data[f"{who}_{part}"]) for part in ("name", "secret"))
         if self.cleaned_data["kind"] == Repository.Kind.S3:
             return json.dumps({"key_id": name, "secret": secret})
-        return json.dumps({"username": name, "password": secret})
+        found = {"username": name, "password": secret}
+        if who == "node" and (url := str(self.cleaned_data["node_url"])):
+            found["url"] = url
+        return json.dumps(found)
 
 
 class SheetForm(forms.Form):

@@ -37,6 +37,9 @@ class Repository(models.Model):
     )
     region = models.CharField(max_length=60, blank=True)
     password = EncryptedTextField(help_text="restic's own; without it nothing can be read.")
+    next_password = EncryptedTextField(
+        blank=True, help_text="The one that takes the password's place while it is changed."
+    )
     console_access = EncryptedTextField(
         blank=True, help_text="JSON: the credentials that may also delete."
     )

@@ -52,6 +52,10 @@ class Damaged(ResticError):
         self.findings = tuple(findings)
 
 
+class UnknownVersion(ResticError):
+    """No such restic, or no such format of a repository, is known here: install another."""
+
+
 class Cancelled(ResticError):
     """The caller did not want it any more."""
 
@@ -76,6 +80,7 @@ WORDS: tuple[tuple[re.Pattern[str], type[ResticError]], ...] = tuple(
         (r"no space left|quota ?exceeded|storage ?full|\(507\)|insufficient storage", Full),
         (r"wrong password or no key found", WrongPassword),
         (r"already locked", Locked),
+        (r"unsupported repository version|unknown repository version", UnknownVersion),
         (DAMAGE.pattern, Damaged),
         (
             r"\b40[13]\b|access ?denied|forbidden|unauthori[sz]ed|permission denied"
@@ -105,11 +110,12 @@ PLAIN: dict[type[ResticError], str] = {
     Refused: "The storage of the repository does not allow it.",
     NotFound: "There is no such thing.",
     Damaged: "The repository is damaged.",
+    UnknownVersion: "The repository's format is newer than this restic knows.",
     ResticFailed: "restic failed.",
 }
 NOISE = re.compile(r"^(Is there a repository at|The `unlock` command|storage ID )", re.IGNORECASE)
 # restic would try for minutes what can only be refused again.
-HOPELESS = re.compile(r"retrying after .*\b(401|403|507)\b")
+HOPELESS = re.compile(r"retrying after .*(\b(401|403|507)\b|access ?denied)", re.IGNORECASE)
 
 
 def from_words(

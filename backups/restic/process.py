@@ -19,11 +19,12 @@ from backups.restic.errors import (
     HOPELESS,
     Cancelled,
     ResticFailed,
+    UnknownVersion,
     Unreachable,
     from_words,
     plain,
 )
-from backups.restic.repository import Repository
+from backups.restic.repository import Repository, known_host
 
 CHUNK = 1 << 16
 # How often a run looks whether it is still wanted.
@@ -32,6 +33,7 @@ TICK = 0.2
 GRACE = 5.0
 MOST_WORDS = 500
 SHORT = 60.0
+OLDEST = (0, 14)
 # Everything else of ours stays with us: the console's environment holds its own secrets.
 PASSED_ON = """PATH HOME TMPDIR LANG XDG_CACHE_HOME RESTIC_CACHE_DIR SSL_CERT_FILE SSL_CERT_DIR
     HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy""".split()
@@ -59,16 +61,18 @@ def output(
     timeout: float | None = SHORT,
     cancelled: Callable[[], bool] = never,
     started: Callable[[int], object] = lambda _pid: None,
+    inherited: Sequence[int] = (),
 ) -> Generator[bytes, None, None]:
     """Run restic and yield its output as it comes, and nothing (b"") now and then.
 
-    `words` receives the lines of its standard error. Raise the sorted error when it ends with a
-    code that is not accepted. Leaving the generator ends restic and all its children.
+    `words` receives the lines of its standard error; `inherited` are descriptors that it needs.
+    Raise the sorted error when it ends with a code that is not accepted. Leaving the generator ends
+    restic and all its children.
     """
     words = [] if words is None else words
     deadline = None if timeout is None else time.monotonic() + timeout
     doing = arguments[0]
-    with run(repository, arguments, fed=source is not None) as process:
+    with run(repository, arguments, fed=source is not None, inherited=inherited) as process:
         started(process.pid)
         feeder = Feeder(source, process.stdin) if source and process.stdin else None
         ears = Ears(process)
@@ -105,9 +109,14 @@ def lines(chunks: Iterator[bytes]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def run(
-    repository: Repository, arguments: Sequence[str], *, fed: bool
+    repository: Repository,
+    arguments: Sequence[str],
+    *,
+    fed: bool,
+    inherited: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start restic in a session of its own; end whatever is left of it on leaving."""
+    refuse_unknown()
     with contextlib.ExitStack() as files:
         url = "rclone:medstack" if repository.by_command else repository.url
         options = {"--repository-file": url, "--password-file": repository.password}
@@ -124,7 +133,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**environment, "RESTIC_PROGRESS_FPS": "4", **repository.environment},
-            pass_fds=tuple(memory.values()),
+            pass_fds=(*memory.values(), *inherited),
             # Also takes the terminal away, on which restic would ask for a password.
             start_new_session=True,
         )
@@ -145,8 +154,8 @@ def over_ssh(repository: Repository) -> Iterator[str]:
     host, port = parts.hostname or "", parts.port or 22
     with contextlib.ExitStack() as files:
         key = files.enter_context(in_memory(repository.ssh_key.strip() + "\n"))
-        name = host if port == 22 else f"[{host}]:{port}"
-        known = files.enter_context(in_memory(f"{name} {repository.ssh_host_key.strip()}\n"))
+        line = known_host(repository.url, repository.ssh_host_key)
+        known = files.enter_context(in_memory(f"{line}\n"))
         for number in (key, known):
             os.fchmod(number, 0o600)
         own = f"/proc/{os.getpid()}/fd"
@@ -215,16 +224,30 @@ def program() -> str:
     return found
 
 
-@functools.cache
 def version() -> tuple[int, int]:
     """Return the version of restic, of which the first two numbers matter."""
+    return version_of(program())
+
+
+@functools.cache
+def version_of(path: str) -> tuple[int, int]:
+    """Return the version of one restic, asked once."""
     said = subprocess.run(
-        [program(), "version"], capture_output=True, text=True, timeout=SHORT, check=False
+        [path, "version"], capture_output=True, text=True, timeout=SHORT, check=False
     )
     found = re.match(r"restic (\d+)\.(\d+)", said.stdout)
     if not found:
-        raise ResticFailed(f"This restic says no version: {(said.stdout + said.stderr)[:200]}")
+        raise UnknownVersion(
+            f"{path} says no version of restic: {(said.stdout + said.stderr)[:200]}"
+        )
     return int(found[1]), int(found[2])
+
+
+def refuse_unknown() -> None:
+    """Refuse a restic whose words and options are not known, before it touches anything."""
+    if version() < OLDEST:
+        shown, oldest = (".".join(map(str, one)) for one in (version(), OLDEST))
+        raise UnknownVersion(f"{program()} is restic {shown}; {oldest} or newer is needed.")
 
 
 class Ears:

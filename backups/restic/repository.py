@@ -3,11 +3,18 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 URL_PASSWORD = re.compile(r"(?<=//)(?P<user>[^/@:]*):(?P<password>[^/]*)@")
 SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|CREDENTIAL", re.IGNORECASE)
 SHORTEST_HIDDEN = 4
+
+
+def known_host(url: str, key: str) -> str:
+    """Return the line of known_hosts that lets in the one host of a URL with its one key."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 22
+    return f"{host if port == 22 else f'[{host}]:{port}'} {key.strip()}"
 
 
 @dataclass(frozen=True)

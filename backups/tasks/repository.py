@@ -23,6 +23,12 @@ from medstack.operations import Kind, Step, Waiting, note, register
 from medstack.queue import enqueue
 
 TEST, TEST_TAG = b"MedStack Control was here.\n", "medstack-test"
+# Where only the storage itself can keep somebody who adds from writing over.
+UNTRIED = {
+    Repository.Kind.S3: "S3 lets whoever may add write over: the bucket has to keep versions, "
+    "which the nodes' key must not be allowed to delete.",
+    Repository.Kind.SFTP: "Writing over was not tried: the forced command's server refuses it.",
+}
 INITIALISE = "backups.tasks.repository.initialise"
 
 
@@ -131,6 +137,24 @@ def write_as_node(operation: Operation) -> Waiting | None:
     return None
 
 
+def refuse_overwriting(operation: Operation) -> Waiting | None:
+    """Try to write over what is there with the nodes' credentials; only a refusal is good."""
+    row = row_of(operation)
+    nodes = opening.for_nodes(row)
+    stored = restic.snapshots(nodes, tags=[TEST_TAG])[-1].id
+    could = restic.can_overwrite(nodes, stored)
+    if could is None:
+        note(operation, UNTRIED[Repository.Kind(row.kind)])
+    if could:
+        Repository.objects.filter(pk=row.pk).update(is_append_only=False)
+        restic.forget(opening.for_console(row), [stored])
+        raise Failure(
+            "The nodes' credentials could write over what is there. Let the nodes use a server "
+            "that is append-only, at an address of their own."
+        )
+    return None
+
+
 def refuse_deletion(operation: Operation) -> Waiting | None:
     """Try to delete with the nodes' credentials; only a refusal is good."""
     row = row_of(operation)
@@ -189,6 +213,7 @@ def note_failure(operation: Operation) -> None:
 PROOF = (
     Step("Reach and open it", open_it),
     Step("Store and read with the nodes' credentials", write_as_node),
+    Step("See the nodes refused to overwrite", refuse_overwriting),
     Step("See the nodes refused to delete", refuse_deletion),
 )
 register.add(

@@ -106,7 +106,7 @@ def forget_keys(row: Repository) -> None:
     VolumeBackup.objects.filter(snapshot__repository=row, purged_at=None).update(**purged)
     Snapshot.objects.filter(repository=row, purged_at=None).update(**purged)
     Repository.objects.filter(pk=row.pk).update(
-        password="", console_access="", node_access="", retired_at=timezone.now()
+        password="", next_password="", console_access="", node_access="", retired_at=timezone.now()
     )
     if row.kind == Repository.Kind.EMBEDDED:
         serving.write_users()

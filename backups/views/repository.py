@@ -93,6 +93,36 @@ def change_repository(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "backups/change_repository.html", context, status=status)
 
 
+def ready(cluster: Cluster) -> Repository:
+    """Return where new backups of a cluster go, or 404 while that is being made."""
+    row = current(cluster)
+    if row is None or row.initialised_at is None:
+        raise Http404
+    return row
+
+
+@login_required
+@access.confirmed
+@require_http_methods(["GET", "POST"])
+def new_password(request: HttpRequest, slug: str) -> HttpResponse:
+    """Change the repository's password, after which its sheet can be downloaded again, once."""
+    cluster = access.cluster_for(request, slug, access.OWN)
+    row = ready(cluster)
+    if request.method == "POST":
+        try:
+            actions.change_password(row, by=access.actor(request))
+        except Failure as error:
+            messages.error(request, str(error))
+        return redirect(TAB, slug)
+    consequences = (
+        "Every recovery sheet that was made before opens nothing any more.",
+        "So does every other password that somebody has added to the repository by hand.",
+        "A new sheet can be downloaded once, and should be at once.",
+    )
+    context = frame(request, cluster, TAB, within=True) | {"consequences": consequences}
+    return render(request, "backups/new_password.html", context)
+
+
 @login_required
 @access.confirmed
 @never_cache
@@ -100,12 +130,15 @@ def change_repository(request: HttpRequest, slug: str) -> HttpResponse:
 def recovery_sheet(request: HttpRequest, slug: str) -> HttpResponse:
     """Hand the recovery sheet out, and record to whom."""
     cluster = access.cluster_for(request, slug, access.OWN)
-    row = current(cluster)
-    if row is None or row.initialised_at is None:
-        raise Http404
+    row = ready(cluster)
     form = SheetForm(request.POST if request.method == "POST" else None, name=cluster.name)
+    sheet = ""
     if form.is_valid():
-        sheet = actions.make_sheet(cluster, row, by=access.actor(request))
+        try:
+            sheet = actions.make_sheet(cluster, row, by=access.actor(request))
+        except Failure as error:
+            form.add_error(None, str(error))
+    if sheet:
         response = HttpResponse(sheet, content_type="text/plain; charset=utf-8")
         name = f"recovery-{cluster.slug}.txt"
         response["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -188,6 +188,11 @@ def test_a_storage_that_only_adds_refuses_to_forget(
         (1, "Fatal: unable to open config file: dial tcp: no such host", restic.Unreachable),
         (1, "ssh: connect to host h port 22: Connection refused", restic.Unreachable),
         (1, "Fatal: unexpected HTTP response (401): 401 Unauthorized", restic.Refused),
+        (
+            1,
+            "Fatal: config cannot be loaded: unsupported repository version",
+            restic.UnknownVersion,
+        ),
         (1, "Fatal: invalid backend", restic.ResticFailed),
     ],
 )
