@@ -3,6 +3,7 @@
 import io
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -101,7 +102,7 @@ def take_up(
         content = b"".join(restic.dump(repository, found.manifests[-1], tagging.MANIFEST))
         manifest = parse(Manifest, content)
         check_belongs(manifest, cluster.slug)
-        trigger = Snapshot.Trigger.HOURLY if due == hour(due) else Snapshot.Trigger.MANUAL
+        trigger = trigger_of(repository, found, due)
         save(cluster, row, manifest, content, found, [], trigger=trigger)
         return
     reports = [read(repository, one) for one in found.reports]
@@ -135,6 +136,17 @@ def take_up(
     ids = [one.id for one in restic.snapshots(repository, tags=tagging.tags("manifest", due))]
     found.manifests = [one for one in ids if one.startswith(kept.snapshot_id)] + found.manifests
     save(cluster, row, manifest, content, found, reports, trigger=trigger)
+
+
+def trigger_of(repository: restic.Repository, found: Found, due: datetime) -> Snapshot.Trigger:
+    """Return why a snapshot was taken, by a report of it; a full hour needs none."""
+    if due == hour(due):
+        return Snapshot.Trigger.HOURLY
+    for one in found.reports:
+        # The manifest is what matters; a report that is lost must not keep it from being taken up.
+        with suppress(BadManifest, restic.ResticError):
+            return Snapshot.Trigger(read(repository, one).trigger)
+    return Snapshot.Trigger.MANUAL
 
 
 def hour(moment: datetime) -> datetime:

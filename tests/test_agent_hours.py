@@ -1,8 +1,11 @@
 """The agent's hours: each full hour of UTC once, whatever the clock on the wall does."""
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,8 @@ from backups.agent.tags import read, tags
 from backups.manifest import parse
 from backups.parts import Report
 from clusters import engine
+from tests.adding_storage import adding_storage
+from tests.repositories.conftest import Waiting, children
 
 PASSWORD = "correct-horse-battery"
 
@@ -175,6 +180,53 @@ def test_a_wrong_password_is_said_and_the_hour_taken_once_it_is_right(
     running.repository = repository
     clock.now += timedelta(minutes=3)
     assert running.look()
+
+
+def test_a_full_storage_is_said_and_the_next_hour_taken_once_there_is_room(tmp_path: Path) -> None:
+    clock = Clock(datetime(2026, 5, 1, 12, 0, tzinfo=UTC))
+    with adding_storage() as (url, storage):
+        cache = {"RESTIC_CACHE_DIR": str(tmp_path / "cache")}
+        stored = restic.Repository(url, PASSWORD, environment=cache)
+        restic.initialise(stored)
+        room, storage.room = storage.room, 0
+        running = agent(Node(), stored, clock)
+        said: list[str] = []
+        running.tell = said.append
+        assert not running.look()
+        assert "No space is left." in said[0]
+        storage.room = room
+        clock.now += timedelta(hours=1)
+        assert running.look()
+        assert hours(stored) == [datetime(2026, 5, 1, 13, tzinfo=UTC)]
+
+
+def test_a_storage_out_of_reach_is_said_and_the_hour_taken_once_it_is_back(
+    repository: restic.Repository,
+) -> None:
+    clock = Clock(datetime(2026, 5, 1, 12, 0, tzinfo=UTC))
+    running = agent(Node(), replace(repository, url="rest:http://127.0.0.1:9/"), clock)
+    said: list[str] = []
+    running.tell = said.append
+    assert not running.look()
+    assert "cannot be reached" in said[0]
+    running.repository = repository
+    clock.now += timedelta(minutes=3)
+    assert running.look()
+    assert hours(repository) == [datetime(2026, 5, 1, 12, tzinfo=UTC)]
+
+
+def test_the_lock_of_a_killed_capture_is_removed_with_the_next_hour(
+    repository: restic.Repository,
+) -> None:
+    waiting = Waiting(repository)
+    assert waiting.under_way.wait(30)
+    (child,) = children()
+    os.kill(child, signal.SIGKILL)
+    waiting.finish()
+    locks = Path(repository.url, "locks")
+    assert any(locks.iterdir())
+    assert agent(Node(), repository, Clock(datetime(2026, 5, 1, 12, tzinfo=UTC))).look()
+    assert not any(locks.iterdir())
 
 
 def test_what_failed_is_reported_and_tried_again_within_the_hour(

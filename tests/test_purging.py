@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.urls import reverse
 
 from backups import long_run, opening
 from backups.actions import retention as actions
@@ -20,8 +21,9 @@ from backups.tasks import retention
 from clusters.models import Cluster
 from medstack import operations
 from medstack.failures import Failure
-from medstack.models import Event, Operation
+from medstack.models import Event, Operation, User
 from medstack.models.events import SYSTEM
+from tests.pages import SignIn
 from tests.processes import run, wait_for_child
 from tests.repositories.conftest import Waiting
 from tests.stores import EXPIRED, HOUR, LARGE, NOW, Store, backup_of, listed, make_store, put, size
@@ -78,6 +80,24 @@ def test_what_no_rule_keeps_is_forgotten_deleted_and_noted_with_the_reason(
     assert "Purged 0 snapshots" in purged(cluster).log
     assert listed(repository) == before
     assert Event.objects.filter(action="retention.purged").count() == 1
+
+
+def test_the_page_shows_beforehand_exactly_what_the_next_run_deletes(
+    repository: Repository, cluster: Cluster, owner: User, client_for: SignIn
+) -> None:
+    shown = client_for(owner).get(reverse("retention", args=[cluster.slug])).context
+    assert not Snapshot.objects.exclude(purged_at=None).exists()
+    purged(cluster)
+    rows = Snapshot.objects.exclude(purged_at=None)
+    assert [(row, row.purge_reason) for row in rows] == [
+        (one["snapshot"], one["why"]) for one in shown["leaving"]
+    ]
+    assert len(rows) == 1
+    backups = VolumeBackup.objects.exclude(purged_at=None)
+    assert [*backups] == [one["backup"] for one in shown["leaving_volumes"]]
+    after = client_for(owner).get(reverse("retention", args=[cluster.slug])).context
+    assert after["leaving"] == after["leaving_volumes"] == []
+    assert [one["snapshot"] for one in after["kept"]] == [one["snapshot"] for one in shown["kept"]]
 
 
 def test_a_former_repository_is_purged_as_well(

@@ -155,7 +155,9 @@ def test_a_rebuilt_catalogue_equals_the_one_that_was_lost(cluster: World) -> Non
 def shown(world: World) -> list[dict[str, Any]]:
     rows = VolumeBackup.objects.filter(cluster=world.cluster, purged_at=None)
     columns = ("due", "node_name", "volume_name", "restic_id", "tree", "files", "bytes")
-    return list(rows.order_by(*columns[:3]).values(*columns))
+    snapshots = Snapshot.objects.filter(cluster=world.cluster, purged_at=None).order_by("due")
+    found = list(snapshots.exclude(manifest="").values("due", "trigger", "state", "manifest"))
+    return found + list(rows.order_by(*columns[:3]).values(*columns))
 
 
 def test_a_volume_comes_back_as_a_new_one_on_another_node(cluster: World) -> None:
