@@ -1,15 +1,19 @@
 """Engines that already run, attached through their form in each of the three ways."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 
-from clusters import local
+from clusters import addresses, local
 from clusters.engine import Endpoint, connect
-from clusters.models import Node
+from clusters.local.commands import run
+from clusters.local.configuration import configured
+from clusters.local.node import LocalNode
+from clusters.models import Cluster, Node
 from medstack.models import Event
 from tests.engines.conftest import World
 from tests.engines.ways import ssh_server, tls_listener
@@ -22,7 +26,10 @@ Running = dict[str, local.LocalEngine]
 def engines(local_network: dict[str, object]) -> Iterator[Running]:
     """Return Engines that the console did not start, and does not know."""
     names = ("first", "second", "third")
-    yield {name: local.ensure_running(name) for name in names}
+    running = {name: local.ensure_running(name) for name in names}
+    give_network("first", "10.201.5.1/24")
+    give_network("third", "10.211.5.1/24")
+    yield running
     for name in names:
         local.destroy(name)
 
@@ -41,12 +48,28 @@ def form(name: str, endpoint: Endpoint, address: str) -> dict[str, Any]:
     }
 
 
+def give_network(name: str, address: str) -> None:
+    """Let an Engine's host have one more network, of which its Engine knows nothing."""
+    namespace = LocalNode(name, configured()).namespace
+    run("ip", "-n", namespace, "address", "add", address, "dev", "eth0")
+
+
 def test_a_local_socket_becomes_the_first_node(world: World, engines: Running) -> None:
     first = engines["first"]
     world.post("nodes/new/attach/", **form("first", Endpoint(first.endpoint_url), first.address))
     world.done()
     assert world.node("first").role == Node.Role.MANAGER
     assert world.node("first").status == "Ready"
+
+
+def test_the_cluster_s_addresses_overlap_no_network_of_the_host(world: World) -> None:
+    pool = IPv4Network(Cluster.objects.get(pk=world.cluster.pk).address_pool)
+    assert pool == addresses.POOLS[1], "The first one overlaps the office's network."
+    with world.manager() as engine:
+        (internal,) = engine.network("internal")["IPAM"]["Config"]
+        left = [image for image in engine.images() if "busybox" in str(image["RepoTags"])]
+    assert IPv4Network(internal["Subnet"]).subnet_of(pool)
+    assert left == [], "What has read the host's routes is gone again."
 
 
 def test_an_engine_is_a_node_only_once(world: World, engines: Running) -> None:
@@ -84,6 +107,7 @@ def test_a_host_is_attached_over_mutual_tls(world: World, engines: Running, tmp_
         world.post("nodes/new/attach/", **form("third", endpoint, third.address))
         world.done()
         assert world.node("third").status == "Ready"
+        assert "the host routes to 10.211.5.0/24" in world.last().log
         world.post("nodes/third/remove/", confirmation="third")
         world.done()
 
