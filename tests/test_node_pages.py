@@ -99,10 +99,17 @@ def test_a_node_that_has_started_with_another_kernel_is_looked_at_again(
     assert f"GET {CONFIG}" not in fake.calls
 
     fake.info |= {"KernelVersion": "6.1.0-18-amd64"}
+    # A look that fails, or whose container another look has removed, changes nothing; each
+    # refresh sees that it is still to be done.
     fake.fail("/images/create", "no space left on device", times=1)
-    for _ in range(2):  # The first look fails; the next refresh sees that it is still to be done.
+    fake.fail(CONFIG, "No such container: medstack-kernel-probe", status=404, times=1)
+    for _ in range(2):
         refresh_cluster(cluster.pk)
         run_due()
+        node.refresh_from_db()
+        assert (node.has_esp, node.abilities_kernel) == (False, "5.10-tiny")
+    refresh_cluster(cluster.pk)
+    run_due()
     node.refresh_from_db()
     assert (node.has_esp, node.has_ipvs) == (True, True)
     assert node.abilities_kernel == "6.1.0-18-amd64"
