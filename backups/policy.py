@@ -11,6 +11,7 @@ from medstack.models import Company
 Json = dict[str, Any]
 STOPPED = (Company.Subscription.CANCELLED, Company.Subscription.PURGED)
 ACCESS = ("address", "username", "password")
+DNS_CHALLENGE = ("dns_provider", "dns_variables", "dns_servers")
 
 
 def for_agents(cluster: Cluster, image: str) -> Json:
@@ -82,6 +83,8 @@ def settings_of(row: LoadBalancer) -> Json:
         "image": row.image,
         "socket_image": row.socket_image,
         "issuer_ca": row.issuer_ca,
+        # The values are secrets of the swarm, captured with all others.
+        **({name: getattr(row, name) for name in DNS_CHALLENGE} if row.dns_provider else {}),
     }
 
 

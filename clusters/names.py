@@ -13,6 +13,8 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 LABEL_VALUE = re.compile(r"[a-zA-Z0-9:_\s.*()?+\[\]\\^$|/-]*")
 HOST_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9-]+)*")
 RESERVED_SERVICES = "medstack-"
+# What the load balancer keeps on the swarm, and removes when it needs it no longer.
+RESERVED_OBJECTS = "loadbalancer-"
 RESERVED_LABELS = ("medstack.", "traefik.")
 RESERVED_NETWORKS = ("bridge", "default", "docker_gwbridge", "host", "ingress", "none")
 
@@ -39,12 +41,19 @@ def service(value: str) -> str:
 
 def config(value: str) -> str:
     """Return a config's name."""
-    return matching(value, OBJECT, object_rule("config"), longest=LONGEST_OBJECT)
+    return not_ours(matching(value, OBJECT, object_rule("config"), longest=LONGEST_OBJECT))
 
 
 def secret(value: str) -> str:
     """Return a secret's name."""
-    return matching(value, OBJECT, object_rule("secret"), longest=LONGEST_OBJECT)
+    return not_ours(matching(value, OBJECT, object_rule("secret"), longest=LONGEST_OBJECT))
+
+
+def not_ours(name: str) -> str:
+    """Refuse the names of what the load balancer may remove."""
+    if name.startswith(RESERVED_OBJECTS):
+        raise ValidationError(f"Names that begin with {RESERVED_OBJECTS} are the console's own.")
+    return name
 
 
 def network(value: str) -> str:

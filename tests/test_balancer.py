@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clusters.ingress import balancer
+from clusters.ingress import balancer, ciphers
 from clusters.ingress.balancer import Settings, Uploaded
 
 SETTINGS = Settings(email="admin@example.com", acme_directory="https://acme.example.com/dir")
@@ -98,9 +98,9 @@ def test_the_strict_ciphers_are_all_aead_with_forward_secrecy() -> None:
 
     assert strict
     assert all(re.search("_GCM_SHA(256|384)$|_CHACHA20_POLY1305_SHA256$", name) for name in strict)
-    assert all(name.startswith("TLS_ECDHE_") for name in balancer.COMPATIBLE_CIPHERS)
-    assert set(strict) < set(balancer.COMPATIBLE_CIPHERS)
-    assert not [n for n in balancer.COMPATIBLE_CIPHERS if re.search("RC4|3DES|NULL|MD5", n)]
+    assert all(name.startswith("TLS_ECDHE_") for name in ciphers.COMPATIBLE)
+    assert set(strict) < set(ciphers.COMPATIBLE)
+    assert not [n for n in ciphers.COMPATIBLE if re.search("RC4|3DES|NULL|MD5", n)]
 
 
 def test_browsers_are_told_to_stay_with_https() -> None:
@@ -146,6 +146,39 @@ def test_the_challenge_and_the_authority_are_as_chosen() -> None:
         balancer.DYNAMIC_PATH: "dynamic-1",
         balancer.CA_PATH: "ca-1",
     }
+
+
+def test_wildcards_have_a_resolver_of_their_own_whose_credentials_are_in_secrets() -> None:
+    acme = "certificatesresolvers.acme-dns.acme"
+    chosen = Settings(
+        "a@b.example",
+        "https://acme.example.com/",
+        dns_provider="hetzner",
+        dns_variables=("HETZNER_API_TOKEN",),
+        dns_servers=("192.0.2.53:53", "[2001:db8::53]:53"),
+    )
+    found = options(chosen)
+    spec = balancer.traefik_spec(
+        chosen,
+        NODE,
+        dynamic_config="dynamic-1",
+        ca_config="",
+        uploaded=[],
+        dns_secrets={"HETZNER_API_TOKEN": "loadbalancer-dns-hetzner-api-token-v2"},
+    )
+    container = spec["TaskTemplate"]["ContainerSpec"]
+
+    assert found[f"{acme}.dnschallenge.provider"] == "hetzner"
+    assert found[f"{acme}.dnschallenge.resolvers"] == "192.0.2.53:53,[2001:db8::53]:53"
+    assert found[f"{acme}.storage"] == found["certificatesresolvers.acme.acme.storage"]
+    # Other domains are proven as before.
+    assert found["certificatesresolvers.acme.acme.httpchallenge.entrypoint"] == "web"
+    assert container["Env"] == ["HETZNER_API_TOKEN_FILE=/run/secrets/dns-hetzner_api_token"]
+    assert [(one["SecretName"], one["File"]["Name"]) for one in container["Secrets"]] == [
+        ("loadbalancer-dns-hetzner-api-token-v2", "dns-hetzner_api_token")
+    ]
+    assert not [key for key in options() if "acme-dns" in key]
+    assert "Env" not in traefik()["TaskTemplate"]["ContainerSpec"]
 
 
 def test_traefik_stands_on_its_node_without_the_docker_socket() -> None:

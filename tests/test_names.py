@@ -48,6 +48,8 @@ def test_a_good_name_is_taken_as_it_is(rule: Callable[[str], str], name: str) ->
         (names.service, "my.web", "letters, digits, dashes and underscores"),
         (names.service, "w" * 64, "at most 63"),
         (names.service, "medstack-op-1", "console's own"),
+        (names.config, "loadbalancer-options", "console's own"),
+        (names.secret, "loadbalancer-dns-key", "console's own"),
         (names.config, "a b", "config's name"),
         (names.secret, "", "secret's name"),
         (names.secret, "s" * 58, "at most 57"),

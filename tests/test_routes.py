@@ -78,7 +78,8 @@ def assert_https_only(labels: dict[str, str]) -> None:
     for router in routers:
         prefix = f"traefik.http.routers.{router}."
         said = {key.removeprefix(prefix): own[key] for key in own if key.startswith(prefix)}
-        said.pop("tls.certresolver", None)
+        resolver, proven = said.pop("tls.certresolver", ""), said.pop("tls.domains[0].main", "")
+        assert (resolver == "acme-dns") == proven.startswith("*.")
         assert set(said) == {"rule", "priority", "entrypoints", "tls", "service"}
         assert said["entrypoints"] == "websecure"
         assert said["tls"] == "true"
@@ -289,6 +290,15 @@ def test_a_wildcard_is_one_level_below_its_domain() -> None:
     assert re.search(pattern, "a.my-app.example")
     for host in ("my-app.example", "a.b.my-app.example", "a.my-appXexample", "a.my-app.example.b"):
         assert not re.search(pattern, host)
+
+
+def test_a_wildcard_is_proven_by_the_dns_challenge_unless_its_certificate_was_uploaded() -> None:
+    proven = routes.labels("web", [Route("*.example.com", 80)])
+    uploaded = routes.labels("web", [Route("*.example.com", 80, uploaded_certificate=True)])
+
+    assert proven["traefik.http.routers.web-0.tls.certresolver"] == "acme-dns"
+    assert proven["traefik.http.routers.web-0.tls.domains[0].main"] == "*.example.com"
+    assert not [key for key in uploaded if "certresolver" in key or "domains[" in key]
 
 
 def test_sticky_sessions_and_health_checks_are_off_by_default() -> None:

@@ -1,6 +1,7 @@
 """Every write a person can make to the load balancer and its certificates."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -8,6 +9,7 @@ from django.db import transaction
 from clusters.actions.nodes import record
 from clusters.actions.objects import create_version, start
 from clusters.ingress.certificates import Chain
+from clusters.ingress.dns_challenge import secret_name
 from clusters.models import (
     Certificate,
     Cluster,
@@ -24,8 +26,15 @@ Json = dict[str, Any]
 
 
 @transaction.atomic
-def deploy_load_balancer(row: LoadBalancer, *, by: Actor) -> Operation:
-    """Deploy the load balancer, or change it to what the form says."""
+def deploy_load_balancer(
+    row: LoadBalancer, *, by: Actor, dns_credentials: Mapping[str, str] | None = None
+) -> Operation:
+    """Deploy the load balancer, or change it to what the form says.
+
+    New credentials of the DNS provider become secrets; without any, the former ones stay.
+    """
+    for variable, value in (dns_credentials or {}).items():
+        create_version(Secret, row.cluster, secret_name(variable), value.encode(), by=by)
     before = LoadBalancer.objects.filter(pk=row.pk).first()
     if before:
         row.generation = before.generation + 1
@@ -53,6 +62,9 @@ def shown(row: LoadBalancer) -> Json:
         "challenge": row.challenge,
         "ciphers": row.ciphers,
         "image": row.image,
+        "dns_provider": row.dns_provider,
+        "dns_variables": row.dns_variables,
+        "dns_servers": row.dns_servers,
     }
 
 

@@ -49,8 +49,11 @@ class DomainRow(Row):
         if domain in self.choices.claimed:
             owner = self.choices.claimed[domain]
             raise ValidationError(f"“{domain}” belongs to {owner}; remove it there first.")
-        if domains.is_wildcard(domain) and not self.choices.has_certificate(domain):
-            raise ValidationError("A wildcard needs an uploaded certificate that covers it.")
+        if domains.is_wildcard(domain) and not self.choices.can_prove(domain):
+            raise ValidationError(
+                "A wildcard needs an uploaded certificate that covers it, or a load balancer with "
+                "a DNS challenge."
+            )
         return domain
 
     def clean_path_prefix(self) -> str:

@@ -7,11 +7,13 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from clusters.forms.fields import WriteOnlyTextarea
+from clusters.forms.fields import KeyValueField, LinesField, WriteOnlyTextarea
 from clusters.image_check import problem_with
 from clusters.images import InvalidReference, parse
-from clusters.ingress import balancer, certificates, lookups
-from clusters.models import Cluster, LoadBalancer, Node
+from clusters.ingress import balancer, certificates, dns_challenge, lookups
+from clusters.ingress.domains import shown
+from clusters.models import Certificate, Cluster, DomainMapping, LoadBalancer, Node
+from clusters.names import variable
 from clusters.preflight import engine_number
 
 PEM = forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off"})
@@ -19,6 +21,10 @@ DIRECTORIES = (
     ("https://acme-v02.api.letsencrypt.org/directory", "Let's Encrypt"),
     ("https://acme-staging-v02.api.letsencrypt.org/directory", "Let's Encrypt, staging (to test)"),
     ("", "Another directory"),
+)
+PROVIDERS = (
+    ("", "None: a wildcard needs an uploaded certificate"),
+    *((code, provider.title) for code, provider in dns_challenge.PROVIDERS.items()),
 )
 
 
@@ -32,6 +38,31 @@ class LoadBalancerForm(forms.ModelForm[LoadBalancer]):
     )
     acme_directory = forms.CharField(
         label="URL of another ACME directory", required=False, max_length=255
+    )
+    dns_provider = forms.ChoiceField(
+        label="DNS provider",
+        required=False,
+        choices=PROVIDERS,
+        help_text="Proves to the ACME directory that a wildcard is yours.",
+    )
+    dns_credentials = KeyValueField(
+        label="Its credentials",
+        required=False,
+        key=variable,
+        widget=WriteOnlyTextarea(attrs={"rows": 4}),
+        help_text=(
+            "NAME=value, one a line, with the names of the provider's page at "
+            "go-acme.github.io/lego/dns. Kept as Swarm secrets and never shown again; left empty, "
+            "the former ones stay."
+        ),
+    )
+    dns_servers = LinesField(
+        label="Name servers that see the proof",
+        required=False,
+        item=dns_challenge.server,
+        help_text=(
+            "Only where this network has name servers of its own: their addresses, one a line."
+        ),
     )
 
     class Meta:
@@ -48,6 +79,7 @@ class LoadBalancerForm(forms.ModelForm[LoadBalancer]):
             "ciphers",
             "image",
             "socket_image",
+            "dns_provider",
         )
         widgets = {"acme_ca": PEM, "issuer_ca": PEM}
 
@@ -67,6 +99,7 @@ class LoadBalancerForm(forms.ModelForm[LoadBalancer]):
         first = managers.first()
         if first and not instance.pk:
             self.initial["node"], self.initial["address"] = first.pk, first.address
+        self.initial["dns_servers"] = instance.dns_servers.split()
         known = dict(DIRECTORIES)
         self.initial.setdefault("directory", DIRECTORIES[0][0])
         if instance.pk:
@@ -88,6 +121,11 @@ class LoadBalancerForm(forms.ModelForm[LoadBalancer]):
             ("Place", ("node", "address"), False),
             ("Certificates", ("email", "directory", "challenge"), False),
             ("Another ACME directory", ("acme_directory", "acme_ca", "issuer_ca"), True),
+            (
+                "DNS challenge, for wildcards",
+                ("dns_provider", "dns_credentials", "dns_servers"),
+                True,
+            ),
             ("Ciphers", ("ciphers",), False),
             ("Images", ("image", "socket_image"), True),
         )
@@ -138,7 +176,38 @@ class LoadBalancerForm(forms.ModelForm[LoadBalancer]):
             )
             if problem:
                 self.add_error("acme_directory", problem)
+        self.clean_dns_challenge(cleaned)
         return cleaned
+
+    def clean_dns_challenge(self, cleaned: dict[str, Any]) -> None:
+        """Check that the provider has what it needs, and that no wildcard is left without one."""
+        row, provider = self.instance, cleaned.get("dns_provider", "")
+        credentials = cleaned.get("dns_credentials")
+        if credentials is None:
+            return
+        kept = row.dns_variables if provider == row.dns_provider else []
+        variables = sorted(credentials or kept)
+        if not provider:
+            if credentials:
+                self.add_error("dns_provider", "Choose the provider that these are for.")
+            if lost := proven_by_dns(row) if row.dns_provider else []:
+                self.add_error("dns_provider", f"Still mapped: {', '.join(lost)}.")
+            variables = []
+        elif problem := dns_challenge.credentials_problem(provider, variables):
+            self.add_error("dns_credentials", problem)
+        row.dns_variables = variables
+        row.dns_servers = "\n".join(cleaned.get("dns_servers") or [])
+
+
+def proven_by_dns(row: LoadBalancer) -> list[str]:
+    """Return the mapped wildcards that no uploaded certificate covers."""
+    uploaded = list(Certificate.objects.filter(cluster=row.cluster))
+    mapped = DomainMapping.objects.present().filter(service__cluster=row.cluster)
+    return [
+        shown(one.domain)
+        for one in mapped.filter(domain__startswith="*.")
+        if not any(certificate.is_good_for(one.domain) for certificate in uploaded)
+    ]
 
 
 class CertificateForm(forms.Form):

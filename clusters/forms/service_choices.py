@@ -46,12 +46,18 @@ class ServiceChoices:
     claimed: Mapping[str, str] = field(default_factory=dict)
     # The names that the uploaded certificates are good for.
     certified: Sequence[str] = ()
+    # Whether the load balancer can prove to the ACME directory that a wildcard is the company's.
+    has_dns_challenge: bool = False
     # Only an Owner may put off the check that a domain resolves to the load balancer.
     may_postpone: bool = False
 
     def has_certificate(self, domain: str) -> bool:
         """Say whether an uploaded certificate covers a domain."""
         return any(covers(name, domain) for name in self.certified)
+
+    def can_prove(self, wildcard: str) -> bool:
+        """Say whether there is, or will be, a certificate for a wildcard."""
+        return self.has_dns_challenge or self.has_certificate(wildcard)
 
     def node_name(self, node_id: str) -> str:
         """Return a node's host name, or its id where that is all there is."""

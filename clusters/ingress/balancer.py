@@ -1,11 +1,13 @@
 """The load balancer's own services: Traefik, and the proxy that guards the Docker socket."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clusters.ingress.routes import PUBLISHED
+from clusters.ingress import dns_challenge
+from clusters.ingress.ciphers import PROFILES
+from clusters.ingress.routes import DNS_RESOLVER, PUBLISHED, RESOLVER
 from clusters.spec.defaults import SECOND
 
 Json = dict[str, Any]
@@ -21,24 +23,6 @@ DYNAMIC_PATH, CA_PATH = "/etc/traefik/dynamic.yml", "/etc/traefik/acme-ca.pem"
 SCRATCH = "/tmp"  # noqa: S108 - the container's own, in memory
 # Requests for headers beyond this are refused; browsers and proxies stay far below.
 HEADER_BYTES = 64 * 1024
-
-STRICT_CIPHERS = (
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-)
-# For clients of 2013 and older: CBC with an ephemeral key exchange; still TLS 1.2 at least.
-COMPATIBLE_CIPHERS = (
-    *STRICT_CIPHERS,
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-)
-CIPHERS = {"strict": STRICT_CIPHERS, "compatible": COMPATIBLE_CIPHERS}
 
 # Exactly what Traefik's swarm provider asks for, and nothing that changes anything.
 SOCKET_PATHS = r"^(/v[0-9.]+)?/(_ping|version|services|tasks|networks|nodes/[a-z0-9]+)$"
@@ -76,6 +60,10 @@ class Settings:
     image: str = TRAEFIK_IMAGE
     socket_image: str = SOCKET_IMAGE
     has_acme_ca: bool = False
+    # Who proves wildcards, the names of its credentials, and the name servers that see the proof.
+    dns_provider: str = ""
+    dns_variables: tuple[str, ...] = ()
+    dns_servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +76,6 @@ class Uploaded:
 
 def arguments(settings: Settings) -> list[str]:
     """Return Traefik's static configuration."""
-    acme = "--certificatesresolvers.acme.acme"
     web, secure = "--entrypoints.web", "--entrypoints.websecure"
     found = [
         "--providers.swarm=true",
@@ -123,9 +110,6 @@ def arguments(settings: Settings) -> list[str]:
         "--accesslog.fields.queryparameters.defaultmode=drop",
         "--global.checknewversion=false",
         "--global.sendanonymoususage=false",
-        f"{acme}.email={settings.email}",
-        f"{acme}.storage=/certificates/acme.json",
-        f"{acme}.caserver={settings.acme_directory}",
     ]
     for entry in (web, secure):
         found += [
@@ -137,12 +121,28 @@ def arguments(settings: Settings) -> list[str]:
         ]
     for character in ("slash", "backslash", "nullcharacter"):
         found.append(f"{secure}.http.encodedcharacters.allowencoded{character}=false")
+    return found + acme_arguments(settings)
+
+
+def acme_arguments(settings: Settings) -> list[str]:
+    """Return how Traefik gets certificates; wildcards in a way of their own."""
+    acme, wildcards = (f"--certificatesresolvers.{name}.acme" for name in (RESOLVER, DNS_RESOLVER))
     if settings.challenge == "tls-alpn-01":
-        found.append(f"{acme}.tlschallenge=true")
+        found = [f"{acme}.tlschallenge=true"]
     else:
-        found.append(f"{acme}.httpchallenge.entrypoint=web")
-    if settings.has_acme_ca:
-        found.append(f"{acme}.cacertificates={CA_PATH}")
+        found = [f"{acme}.httpchallenge.entrypoint=web"]
+    resolvers = [acme]
+    if settings.dns_provider:
+        resolvers.append(wildcards)
+        found += dns_challenge.arguments(wildcards, settings.dns_provider, settings.dns_servers)
+    for each in resolvers:
+        found += [
+            f"{each}.email={settings.email}",
+            f"{each}.storage=/certificates/acme.json",
+            f"{each}.caserver={settings.acme_directory}",
+        ]
+        if settings.has_acme_ca:
+            found.append(f"{each}.cacertificates={CA_PATH}")
     return found
 
 
@@ -158,7 +158,7 @@ def dynamic(settings: Settings, uploaded: Sequence[Uploaded]) -> bytes:
             "default": {
                 "minVersion": "VersionTLS12",
                 "sniStrict": True,
-                "cipherSuites": list(CIPHERS[settings.ciphers]),
+                "cipherSuites": list(PROFILES[settings.ciphers]),
             }
         }
     }
@@ -184,8 +184,16 @@ def traefik_spec(
     dynamic_config: str,
     ca_config: str,
     uploaded: Sequence[Uploaded],
+    dns_secrets: Mapping[str, str] | None = None,
 ) -> Json:
-    """Return the load balancer's service, pinned to the node that has the public address."""
+    """Return the load balancer's service, pinned to the node that has the public address.
+
+    The DNS provider's credentials are in secrets; which one, dns_secrets tells of each variable.
+    """
+    credentials = [
+        secret_file(secret, dns_challenge.file_name(variable))
+        for variable, secret in (dns_secrets or {}).items()
+    ]
     configs = [config_file(dynamic_config, DYNAMIC_PATH)]
     if settings.has_acme_ca:
         configs.append(config_file(ca_config, CA_PATH))
@@ -197,7 +205,7 @@ def traefik_spec(
             {"Type": "volume", "Source": CERTIFICATES, "Target": "/certificates"},
         ],
         "Configs": configs,
-        "Secrets": [secret_file(item.secret) for item in uploaded],
+        "Secrets": [secret_file(item.secret, item.secret) for item in uploaded] + credentials,
         "ReadOnly": True,
         "CapabilityDrop": ["ALL"],
         "CapabilityAdd": ["CAP_NET_BIND_SERVICE"],
@@ -217,6 +225,8 @@ def traefik_spec(
             "StartPeriod": 20 * SECOND,
         },
     }
+    if dns_secrets:
+        container["Env"] = dns_challenge.environment(dns_secrets)
     ports = [
         {"Protocol": "tcp", "TargetPort": port, "PublishedPort": port, "PublishMode": "host"}
         for port in (80, 443)
@@ -285,6 +295,6 @@ def config_file(name: str, path: str) -> Json:
     return {"ConfigName": name, "File": file}
 
 
-def secret_file(name: str) -> Json:
+def secret_file(name: str, file: str) -> Json:
     """Return a reference to a secret, mounted where secrets are."""
-    return {"SecretName": name, "File": {"Name": name, "UID": "0", "GID": "0", "Mode": 0o400}}
+    return {"SecretName": name, "File": {"Name": file, "UID": "0", "GID": "0", "Mode": 0o400}}

@@ -12,6 +12,8 @@ PUBLISHED = "medstack.published"
 # In any case and with any letter that folds to these: Traefik compares without case.
 ANY_PREFIX = re.compile(r"traefik\.", re.IGNORECASE)
 SECURE, RESOLVER = "websecure", "acme"
+# No other challenge proves a wildcard.
+DNS_RESOLVER = "acme-dns"
 NETWORK = "internal"
 RULE = re.compile(r"Host(?:Regexp)?\(`([^`]+)`\)(?: && PathPrefix\(`([^`]+)`\))?")
 BELOW = "^[a-z0-9-]+"
@@ -86,7 +88,7 @@ def labels(service: str, routes: Iterable[Route]) -> dict[str, str]:
             f"{server}.server.scheme": "http",
         }
         if not route.uploaded_certificate:
-            found[f"{router}.tls.certresolver"] = RESOLVER
+            found |= certificate(router, route)
         if route.health_path:
             found |= {
                 f"{server}.healthcheck.path": route.health_path,
@@ -109,6 +111,17 @@ def labels(service: str, routes: Iterable[Route]) -> dict[str, str]:
             f"{PREFIX}swarm.network": NETWORK,
         }
     return found
+
+
+def certificate(router: str, route: Route) -> dict[str, str]:
+    """Return how a router gets its certificate from the ACME directory."""
+    if not is_wildcard(route.domain):
+        return {f"{router}.tls.certresolver": RESOLVER}
+    return {
+        f"{router}.tls.certresolver": DNS_RESOLVER,
+        # Traefik reads the names of hosts from rules, but not from patterns.
+        f"{router}.tls.domains[0].main": route.domain,
+    }
 
 
 def keys(service: str, number: int) -> tuple[str, str, str]:

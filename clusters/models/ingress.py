@@ -1,13 +1,13 @@
 """The way in: the load balancer, the domains mapped to services, and uploaded certificates."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from clusters.ingress import balancer, domains
+from clusters.ingress import balancer, dns_challenge, domains
 from clusters.models.cluster import Cluster
 from clusters.models.node import Node
 from clusters.models.service import Service
@@ -39,6 +39,15 @@ class LoadBalancer(models.Model):
     ciphers = models.CharField(max_length=20, choices=Ciphers, default=Ciphers.STRICT)
     image = models.CharField(max_length=255, default=balancer.TRAEFIK_IMAGE)
     socket_image = models.CharField(max_length=255, default=balancer.SOCKET_IMAGE)
+    dns_provider = models.CharField(
+        "DNS provider", max_length=20, blank=True, help_text="Who proves wildcards, if anybody."
+    )
+    dns_variables = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="The names of its credentials; the values are Swarm secrets and nowhere else.",
+    )
+    dns_servers = models.CharField("name servers", max_length=255, blank=True)
     generation = models.PositiveIntegerField(default=1)
     deployed_at = models.DateTimeField(null=True)
     domains_checked_at = models.DateTimeField(null=True)
@@ -57,7 +66,16 @@ class LoadBalancer(models.Model):
             image=self.image,
             socket_image=self.socket_image,
             has_acme_ca=bool(self.acme_ca),
+            dns_provider=self.dns_provider,
+            dns_variables=tuple(self.dns_variables),
+            dns_servers=tuple(self.dns_servers.split()),
         )
+
+    @property
+    def dns_provider_title(self) -> str:
+        """Return what people call the DNS provider."""
+        provider = dns_challenge.PROVIDERS.get(self.dns_provider)
+        return provider.title if provider else self.dns_provider
 
 
 class Certificate(models.Model):
@@ -135,6 +153,11 @@ class DomainMapping(models.Model):
         return domains.shown(self.domain) + self.path
 
     @property
+    def url(self) -> str:
+        """Return where the domain is visited; nothing for a wildcard, which no browser can."""
+        return "" if domains.is_wildcard(self.domain) else f"https://{self.domain}{self.path}"
+
+    @property
     def days_left(self) -> int | None:
         """Return for how many whole days the certificate is still good."""
         return (self.not_after - timezone.now()).days if self.not_after else None
@@ -142,7 +165,11 @@ class DomainMapping(models.Model):
     @property
     def status(self) -> str:
         """Return the one word that the pages show."""
+        return self.status_at(timezone.now())
+
+    def status_at(self, moment: datetime) -> str:
+        """Return the word that the pages showed at a moment, by what was last found."""
         if self.checked_at is None:
             return "Not checked"
-        expiring = self.not_after and self.not_after - timezone.now() < CERTIFICATE_WARNING
+        expiring = self.not_after and self.not_after - moment < CERTIFICATE_WARNING
         return "Inspect" if self.problem or expiring else "Active"

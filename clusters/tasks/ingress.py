@@ -1,6 +1,7 @@
 """Make the load balancer so on the swarm as its row says, or take it away."""
 
 import hashlib
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -8,9 +9,10 @@ from django.utils import timezone
 
 from clusters import engine as engines
 from clusters.gateway import on_manager, on_node
-from clusters.ingress import balancer
-from clusters.models import Certificate, Cluster, LoadBalancer, Service
+from clusters.ingress import balancer, dns_challenge
+from clusters.models import Certificate, Cluster, LoadBalancer, Secret, Service
 from clusters.tasks.applying import apply, converged
+from clusters.tasks.objects import remove_from_engine
 from medstack.models import Operation
 from medstack.operations import Kind, Step, Waiting, note, register
 
@@ -79,6 +81,13 @@ def uploaded_of(cluster: Cluster) -> list[balancer.Uploaded]:
     ]
 
 
+def dns_secrets_of(row: LoadBalancer) -> dict[str, str]:
+    """Return which secret on the swarm holds each of the DNS provider's credentials."""
+    ready = {s.name: s.engine_name for s in row.cluster.secrets.current() if s.engine_id}
+    names = {variable: dns_challenge.secret_name(variable) for variable in row.dns_variables}
+    return {variable: ready[name] for variable, name in names.items() if name in ready}
+
+
 def want_services(operation: Operation) -> Waiting | None:
     """Write what both services have to be, from the row as it is now."""
     row = row_of(operation)
@@ -87,6 +96,9 @@ def want_services(operation: Operation) -> Waiting | None:
     uploaded = uploaded_of(cluster)
     if len(uploaded) < certificates:
         return Waiting("The uploaded certificates are being created on the swarm.")
+    dns_secrets = dns_secrets_of(row)
+    if len(dns_secrets) < len(row.dns_variables):
+        return Waiting("The DNS provider's credentials are being created on the swarm.")
     with on_manager(cluster) as manager:
         rules = config_named(manager, cluster, "socket", balancer.SOCKET_RULES.encode())
         options = balancer.dynamic(row.settings, uploaded)
@@ -97,7 +109,12 @@ def want_services(operation: Operation) -> Waiting | None:
     specs = (
         balancer.socket_spec(row.settings, node_id, rules_config=rules),
         balancer.traefik_spec(
-            row.settings, node_id, dynamic_config=dynamic, ca_config=ca, uploaded=uploaded
+            row.settings,
+            node_id,
+            dynamic_config=dynamic,
+            ca_config=ca,
+            uploaded=uploaded,
+            dns_secrets=dns_secrets,
         ),
     )
     for wanted in specs:
@@ -144,9 +161,29 @@ def run_traefik(operation: Operation) -> Waiting | None:
     return waiting
 
 
-def remove_unused_configs(operation: Operation) -> Waiting | None:
-    """Remove the configs of former settings, which nothing mounts any more."""
-    cluster = row_of(operation).cluster
+def remove_unused(operation: Operation) -> Waiting | None:
+    """Remove the configs and credentials of former settings, which nothing mounts any more."""
+    row = row_of(operation)
+    remove_credentials(operation, row.cluster, kept=row.dns_variables)
+    remove_configs(operation, row.cluster)
+    return None
+
+
+def remove_credentials(operation: Operation, cluster: Cluster, *, kept: Iterable[str]) -> None:
+    """Remove the secrets with a DNS provider's credentials that are none any more."""
+    names = {dns_challenge.secret_name(variable) for variable in kept}
+    former = Secret.objects.present().filter(
+        cluster=cluster, name__startswith=dns_challenge.SECRET_PREFIX
+    )
+    for secret in former.exclude(name__in=names):
+        try:
+            remove_from_engine(secret)
+        except engines.Refused as error:
+            note(operation, f"{secret} stays: {error}")
+
+
+def remove_configs(operation: Operation, cluster: Cluster) -> None:
+    """Remove the configs that nothing mounts any more."""
     services = Service.objects.present().filter(cluster=cluster, is_managed=True)
     used = {
         item.get("ConfigName")
@@ -165,7 +202,6 @@ def remove_unused_configs(operation: Operation) -> Waiting | None:
                 note(operation, f"{config.name} stays: {error}")
                 continue
             cluster.configs.filter(pk=config.pk).update(removed_at=timezone.now(), is_current=False)
-    return None
 
 
 def remove_services(operation: Operation) -> Waiting | None:
@@ -209,7 +245,8 @@ def remove_rest(operation: Operation) -> Waiting | None:
                 # A task that has just ended still holds it for a moment.
                 return Waiting(str(error))
             return Waiting("Its private network is being removed.")
-    remove_unused_configs(operation)
+    remove_credentials(operation, row.cluster, kept=())
+    remove_configs(operation, row.cluster)
     LoadBalancer.objects.filter(pk=row.pk).delete()
     return None
 
@@ -223,7 +260,7 @@ register.add(
             Step("Write its configuration", want_services),
             Step("Start the socket proxy", run_socket),
             Step("Start Traefik", run_traefik),
-            Step("Remove former configuration", remove_unused_configs),
+            Step("Remove former configuration", remove_unused),
         ),
     ),
 )

@@ -80,7 +80,11 @@ def deploy(request: HttpRequest, slug: str) -> HttpResponse:
         form.add_error(None, f"A service named “{taken[0]}” stands in the way: delete it first.")
     if form.is_valid():
         try:
-            actions.deploy_load_balancer(form.save(commit=False), by=access.actor(request))
+            actions.deploy_load_balancer(
+                form.save(commit=False),
+                by=access.actor(request),
+                dns_credentials=form.cleaned_data["dns_credentials"],
+            )
         except Failure as error:
             form.add_error(None, str(error))
         else:

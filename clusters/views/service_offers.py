@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
+from django.utils import timezone
+
 from clusters import spec as specs
 from clusters.forms.service_choices import ServiceChoices, VolumeChoice, version
 from clusters.ingress import domains
@@ -36,6 +38,7 @@ def choices_for(
     used = specs.uses(service.spec if service else {})
     versions = [node.api_version for node in nodes if node.api_version]
     volumes = Volume.objects.present().filter(node__in=nodes, is_anonymous=False)
+    balancer = LoadBalancer.objects.filter(cluster=cluster).first()
     return ServiceChoices(
         registries=[(row.pk, row.address) for row in cluster.registries.all()],
         secrets=offered(Secret, cluster, used.secrets),
@@ -52,11 +55,14 @@ def choices_for(
         nodes=[(node.swarm_node_id, node.name) for node in nodes],
         api_version=min(versions, key=version, default=""),
         taken=frozenset() if sent is None else taken(cluster, service),
-        has_load_balancer=LoadBalancer.objects.filter(cluster=cluster).exists(),
+        has_load_balancer=balancer is not None,
+        has_dns_challenge=bool(balancer and balancer.dns_provider),
         claimed=claimed(cluster, service, typed(sent or {})),
         certified=[
             name
-            for certificate in Certificate.objects.filter(cluster=cluster)
+            for certificate in Certificate.objects.filter(
+                cluster=cluster, not_after__gt=timezone.now()
+            )
             for name in certificate.names
         ],
         may_postpone=may_postpone,
