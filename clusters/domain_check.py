@@ -49,4 +49,11 @@ def dns_problem(domain: str, address: str) -> str:
         return f"“{domain}” does not resolve. It must resolve to {address}, the load balancer."
     if address not in found:
         return f"“{domain}” resolves to {', '.join(found)}, not to the load balancer at {address}."
+    others = [one for one in found if one != address and ip_address(one).version == 4]
+    if others:
+        # Visitors and the ACME directory go to either; an IPv6 address may be the same machine's.
+        return (
+            f"“{domain}” resolves to the load balancer at {address}, but also to "
+            f"{', '.join(others)}."
+        )
     return ""

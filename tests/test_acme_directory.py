@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from clusters.ingress import wire
-from clusters.ingress.lookups import directory_problem, probe, redirects
+from clusters.ingress.lookups import directory_problem, probe
 from tests.authorities import issue
 from tests.outside import Answer, NameServer, listener, name_server, say_nothing, site
 
@@ -74,7 +74,6 @@ def test_private_addresses_are_asked_only_where_that_is_allowed(
 def test_metadata_and_other_special_addresses_are_never_asked(address: str) -> None:
     assert wire.forbidden(address, allow_private=True)
     assert probe("app.example.com", address).problem == f"{address} is no address to connect to"
-    assert not redirects("app.example.com", address)
 
 
 def judged(names: NameServer, answer: Answer, *, url: str = "", ca_pem: str = ROOT.pem) -> str:

@@ -11,13 +11,20 @@ from pytest_django import Settings
 
 from clusters.actions import services as service_actions
 from clusters.ingress.routes import of_labels
-from clusters.models import Cluster, DomainMapping, LoadBalancer, Node, Secret, Service
-from clusters.tasks.domains import save
+from clusters.models import (
+    Certificate,
+    Cluster,
+    DomainMapping,
+    LoadBalancer,
+    Node,
+    Secret,
+    Service,
+)
 from medstack.models import Company, Event, Operation, User
 from medstack.models.events import SYSTEM
-from tests.authorities import issue
+from tests.authorities import DAY, NOW, issue
 from tests.outside import NameServer, name_server
-from tests.running import filled, spec_of
+from tests.running import errors_at, filled, spec_of
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "192.0.2.10"
@@ -244,19 +251,81 @@ def test_an_uploaded_certificate_lets_a_wildcard_be_mapped(
     assert not [key for key in labels if "certresolver" in key]
 
 
-def test_what_changes_about_a_domain_is_an_event_and_what_does_not_is_none(
-    cluster: Cluster,
+def test_a_domain_that_also_leads_elsewhere_is_refused(
+    create: Fill, balancer: LoadBalancer, names: NameServer
 ) -> None:
-    service = Service.objects.create(cluster=cluster, name="web", spec=spec_of())
-    mapping = DomainMapping.objects.create(service=service, domain="app.example.com", port=80)
-    good = {"problem": "", "not_after": datetime.now(UTC) + timedelta(days=60)}
-    save(mapping, good)
-    save(mapping, good)
-    save(mapping, good | {"not_after": datetime.now(UTC) + timedelta(days=13)})
-    assert mapping.status == "Inspect"
-    save(mapping, good | {"problem": "status 502"})
-    actions = list(Event.objects.order_by("pk").values_list("action", flat=True))
-    assert actions == ["domain.active", "domain.inspect", "domain.inspect"]
+    names.records[("both.example.com.", "A")] = [ADDRESS, "198.51.100.77"]
+    assert "but also to 198.51.100.77" in text(create("both.example.com"))
+    # An IPv6 address may well be the same machine's.
+    names.records[("both.example.com.", "A")] = [ADDRESS]
+    names.records[("both.example.com.", "AAAA")] = ["2001:db8::7"]
+    assert create("both.example.com").status_code == 302
+
+
+def test_an_international_name_is_stored_as_punycode_and_shown_in_both_forms(
+    create: Fill, browser: Client, cluster: Cluster, balancer: LoadBalancer, names: NameServer
+) -> None:
+    names.records[("xn--mnchen-3ya.example.", "A")] = [ADDRESS]
+    assert create("München.example").status_code == 302
+    assert DomainMapping.objects.get().domain == "xn--mnchen-3ya.example"
+    for page in ("load_balancer", "services"):
+        shown = text(browser.get(reverse(page, args=[cluster.slug])))
+        assert "münchen.example (xn--mnchen-3ya.example)" in shown
+        assert 'href="https://xn--mnchen-3ya.example"' in shown
+
+
+def test_a_row_is_taken_away_without_a_script_by_its_box(
+    create: Fill, browser: Client, cluster: Cluster, balancer: LoadBalancer, names: NameServer
+) -> None:
+    create("app.example.com")
+    url = reverse("edit_service", args=[cluster.slug, "portal"])
+    page = text(browser.get(url))
+    assert 'name="domains-0-DELETE"' in page and "Remove this row" in page
+    # A blank row stands ready for the next domain.
+    assert 'name="domains-1-domain"' in page
+    response = browser.post(url, filled(browser, url) | {"domains-0-DELETE": "on"})
+    assert response.status_code == 302
+    assert not DomainMapping.objects.present().exists()
+    assert "traefik.enable" not in Service.objects.get(name="portal").spec["Labels"]
+
+
+def test_an_expired_certificate_lets_no_wildcard_be_mapped(
+    cluster: Cluster, create: Fill, balancer: LoadBalancer, names: NameServer
+) -> None:
+    names.records[("medstack-check.example.com.", "A")] = [ADDRESS]
+    uploaded = Certificate.objects.create(
+        cluster=cluster,
+        name="wild",
+        names=["*.example.com"],
+        not_after=datetime.now(UTC) - timedelta(minutes=1),
+    )
+    assert "wildcard needs" in text(create("*.example.com"))
+    Certificate.objects.filter(pk=uploaded.pk).update(
+        not_after=datetime.now(UTC) + timedelta(days=1)
+    )
+    assert create("*.example.com").status_code == 302
+
+
+def test_a_chain_that_has_expired_is_refused_at_the_chain(
+    browser: Client, cluster: Cluster
+) -> None:
+    old = issue("x", domains=("app.example.com",), last=NOW - DAY)
+    url = reverse("upload_certificate", args=[cluster.slug])
+    response = browser.post(url, {"name": "old", "chain": old.pem, "key": old.key_pem})
+    assert "expired on" in errors_at(response, "chain")
+    assert not Certificate.objects.exists()
+
+
+def test_with_a_dns_challenge_a_wildcard_needs_no_certificate(
+    create: Fill, browser: Client, cluster: Cluster, balancer: LoadBalancer, names: NameServer
+) -> None:
+    names.records[("medstack-check.example.com.", "A")] = [ADDRESS]
+    LoadBalancer.objects.update(dns_provider="hetzner", dns_variables=["HETZNER_API_TOKEN"])
+    assert create("*.example.com").status_code == 302
+    labels = Service.objects.get(name="portal").spec["Labels"]
+    assert labels["traefik.http.routers.portal-0.tls.certresolver"] == "acme-dns"
+    page = text(browser.get(reverse("load_balancer", args=[cluster.slug])))
+    assert "*.example.com" in page and "https://*" not in page, "no browser can visit it"
 
 
 def test_rolling_back_brings_the_domain_back(

@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from clusters.ingress import lookups
-from clusters.ingress.lookups import LookupFailed, Probe, probe, redirects
+from clusters.ingress.lookups import LookupFailed, Probe, probe
 from tests.authorities import DAY, NOW, Signed, issue
 from tests.outside import (
     Answer,
@@ -250,25 +250,3 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
     assert "within 0.8 s" in found.problem
     assert found.tls_version == "TLSv1.3"
     assert monotonic() - started < 3
-
-
-@pytest.mark.parametrize(
-    ("status", "location", "expected"),
-    [
-        (301, "https://app.example.com/", True),
-        (308, "https://app.example.com:8443/", True),
-        (302, "https://app.example.com/", False),
-        (301, "http://app.example.com/", False),
-        (301, "https://other.example.com/", False),
-        (301, "https://[", False),
-        (200, "", False),
-    ],
-)
-def test_plain_http_must_redirect_for_good(status: int, location: str, expected: bool) -> None:
-    with site(Answer(status, {"Location": location})) as port:
-        assert redirects("app.example.com", HERE, port=port) is expected
-
-
-def test_without_an_answer_nothing_redirects() -> None:
-    with listener(say_nothing) as port:
-        assert not redirects("app.example.com", HERE, port=port, timeout=0.3)

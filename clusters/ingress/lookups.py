@@ -23,7 +23,6 @@ LONGEST_ALIAS_CHAIN = 8
 # An ACME directory has some hundred bytes.
 LARGEST_DIRECTORY = 64 * 1024
 DIRECTORY_URLS = ("newNonce", "newAccount", "newOrder")
-PERMANENT = (301, 308)
 # OpenSSL's numbers (X509_V_ERR_*) for what is wrong with a certificate.
 PROBLEMS = {
     9: "certificate is not yet valid",
@@ -183,22 +182,6 @@ def described(connection: ssl.SSLSocket) -> Probe:
     except ValueError:
         return Probe(tls_version=version)
     return Probe(tls_version=version, issuer=issuer, not_after=not_after)
-
-
-def redirects(domain: str, address: str, *, port: int = 80, timeout: float = 5.0) -> bool:
-    """Say whether plain HTTP answers with a permanent redirect to the domain's HTTPS."""
-    deadline = monotonic() + timeout
-    host = reachable(domain)
-    try:
-        if wire.forbidden(address, allow_private=True):
-            return False
-        with wire.connected(address, port, deadline) as connection:
-            response = wire.get(connection, host, "/", deadline)
-            target = urlsplit(response.getheader("Location", ""))
-    except (OSError, ValueError, http.client.HTTPException):
-        return False
-    secure = target.scheme == "https" and target.hostname == host
-    return response.status in PERMANENT and secure
 
 
 def directory_problem(

@@ -1,7 +1,7 @@
 """Look at every mapped domain from outside: where it leads, its certificate, and the answer."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -93,22 +93,36 @@ def unheard(mapping: DomainMapping) -> str:
 
 def save(mapping: DomainMapping, values: dict[str, Any]) -> None:
     """Save what was found, and record when it is not what it was."""
-    before, before_problem = mapping.status, mapping.problem
+    now = timezone.now()
+    # As it stood when it was last looked at: time alone brings a certificate to its end.
+    before = found_at(mapping, mapping.checked_at or now)
     for name, value in values.items():
         setattr(mapping, name, value)
-    mapping.checked_at = timezone.now()
+    mapping.checked_at = now
     mapping.save(update_fields=[*values, "checked_at"])
-    if (before, before_problem) != (mapping.status, mapping.problem):
+    after = found_at(mapping, now)
+    if before != after:
         cluster = mapping.service.cluster
         Event.objects.record(
-            "domain.inspect" if mapping.status == "Inspect" else "domain.active",
+            "domain.inspect" if after["status"] == "Inspect" else "domain.active",
             mapping,
             by=SYSTEM,
             company=cluster.company,
             cluster_id=cluster.pk,
-            before={"status": before, "problem": before_problem},
-            after={"status": mapping.status, "problem": mapping.problem},
+            before=before,
+            after=after,
         )
+
+
+def found_at(mapping: DomainMapping, moment: datetime) -> dict[str, Any]:
+    """Return what about a domain is recorded when it changes."""
+    return {
+        "status": mapping.status_at(moment),
+        "problem": mapping.problem,
+        "addresses": mapping.dns_addresses,
+        "issuer": mapping.issuer,
+        "not_after": mapping.not_after.isoformat() if mapping.not_after else None,
+    }
 
 
 def check_step(operation: Operation) -> Waiting | None:
