@@ -212,7 +212,10 @@ def hang_up(connection: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("speak", "words"),
     [
-        (refuse_name, "there is no certificate for the domain yet"),
+        (
+            refuse_name,
+            "there is no certificate for the domain yet (the load balancer's log tells why)",
+        ),
         (speak_plainly, "the TLS handshake failed"),
         (say_nothing, "no answer on port"),
         (answer_badly, "the answer is no HTTP"),

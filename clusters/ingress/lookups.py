@@ -159,7 +159,7 @@ def certificate_problem(error: ssl.SSLCertVerificationError) -> str:
 def handshake_problem(error: ssl.SSLError) -> str:
     """Say in plain words why TLS did not come about."""
     if "UNRECOGNIZED_NAME" in (error.reason or ""):
-        return "there is no certificate for the domain yet"
+        return "there is no certificate for the domain yet (the load balancer's log tells why)"
     reason = (error.reason or "it was broken off").replace("_", " ").lower()
     return f"the TLS handshake failed: {reason}"
 
