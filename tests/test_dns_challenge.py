@@ -8,6 +8,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from backups.parts import Environment
+from backups.policy import environment
 from clusters.ingress import dns_challenge
 from clusters.ingress.dns_challenge import InvalidServer
 from clusters.models import Cluster, DomainMapping, LoadBalancer, Node, Secret, Service
@@ -67,6 +69,22 @@ def test_credentials_become_secrets_and_only_their_names_are_kept(
     after = Event.objects.get(action="load_balancer.created").after
     assert after and after["dns_variables"] == ["HETZNER_API_TOKEN"]
     assert TOKEN not in everything_kept()
+
+
+@pytest.mark.django_db
+def test_a_snapshot_keeps_how_wildcards_are_proven_and_a_restore_takes_it(
+    cluster: Cluster, node: Node
+) -> None:
+    row = made(
+        cluster,
+        dns_provider="hetzner",
+        dns_variables=["HETZNER_API_TOKEN"],
+        dns_servers="192.0.2.53:53",
+    )
+    kept = environment(cluster)["load_balancer"]
+    Environment(load_balancer=kept)
+    again = LoadBalancer(**{name: value for name, value in kept.items() if name != "node"})
+    assert again.settings == row.settings
 
 
 @pytest.mark.django_db
