@@ -10,7 +10,8 @@ import socket
 import sys
 import time
 
-PATIENCE = 90
+# As long as its process lives: a busy or small machine may take minutes to load the programs.
+PATIENCE = 240
 
 
 def main(question: str, port: str, process: str = "0") -> str | None:
