@@ -46,6 +46,9 @@ class Node:
     def volumes(self) -> list[dict[str, Any]]:
         return [{"Name": name, "Driver": "local", "CreatedAt": "t"} for name in self.names]
 
+    def services(self, **_options: Any) -> list[dict[str, Any]]:
+        raise engine.Refused("This node is not a swarm manager.")
+
     def containers(self, **_options: Any) -> list[dict[str, Any]]:
         return []
 

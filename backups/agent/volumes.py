@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from secrets import token_hex
 
 from backups import restic
 from backups.agent.commands import CommandFailed, commands_around
@@ -29,6 +30,8 @@ Tell = Callable[[str], None]
 # A label of volumes that are no data: caches, scratch of drills.
 NEVER = "medstack.backup"
 CACHE = "medstack-agent-cache"
+# The label of a volume that was not there and that Docker made for the capture that mounts it.
+MADE = "medstack.made-for"
 ANONYMOUS = "com.docker.volume.anonymous"
 PASSWORD = re.compile(r"((?:^|[,;\s])\w*(?:pass|password|secret|token)=)[^,;\s]*", re.IGNORECASE)
 # So long nothing may move before a capture is given up: the next hour has to begin.
@@ -43,7 +46,6 @@ class Seen:
     """A volume as its node listed it."""
 
     name: str
-    created: str
     is_plain: bool
     spec: Json = field(default_factory=dict, hash=False)
 
@@ -70,7 +72,7 @@ def listed(engine: engines.Engine) -> list[Seen]:
         if anonymous or labels.get(NEVER) == "never" or one["Name"] == CACHE:
             continue
         plain = one.get("Driver") == "local" and not one.get("Options")
-        found.append(Seen(one["Name"], str(one.get("CreatedAt", "")), plain, spec_of(one)))
+        found.append(Seen(one["Name"], plain, spec_of(one)))
     return sorted(found, key=lambda one: one.name)
 
 
@@ -138,27 +140,28 @@ def in_container(
     engine = setting.engine
     container = container_of(setting, name)
     discard(engine, container)
-    created = engine.container_create(container, body(setting, volumes, freeze))
+    mark = token_hex(8)
+    created = engine.container_create(container, body(setting, volumes, freeze, mark))
     try:
-        gone = vanished(engine, volumes)
-        present = [one for one in volumes if one.name not in gone]
-        parts = [failed(setting.node, one, GONE) for one in sorted(gone)]
-        if present:
+        gone = made_anew(engine, volumes, mark)
+        if not gone:
             with frozen(engine, freeze):
-                said = run(setting, created, present)
-            parts += [
+                said = run(setting, created, volumes)
+            return [
                 said.get(one.name) or failed(setting.node, one.name, "its capture was killed.")
-                for one in present
+                for one in volumes
             ]
     finally:
         # Where it still runs it was cancelled, and restic removes its lock.
         engine.container_stop(created, seconds=5)
         engine.container_remove(created)
     for one in gone:
-        # Docker made it anew for the container that mounts it.
+        # At once, before anybody fills it.
         with suppress(engines.EngineError):
             engine.volume_remove(one)
-    return parts
+    parts = [failed(setting.node, one, GONE) for one in sorted(gone)]
+    present = [one for one in volumes if one.name not in gone]
+    return parts + (in_container(setting, name, present, freeze=freeze) if present else [])
 
 
 def container_of(setting: Setting, name: str) -> str:
@@ -166,10 +169,19 @@ def container_of(setting: Setting, name: str) -> str:
     return f"medstack-capture-{setting.due:{FORM}}-{name}"
 
 
-def body(setting: Setting, volumes: Iterable[Seen], freeze: Sequence[str]) -> Json:
-    """Return the container that captures some volumes, mounted read-only."""
+def body(setting: Setting, volumes: Iterable[Seen], freeze: Sequence[str], mark: str) -> Json:
+    """Return the container that captures some volumes, mounted read-only.
+
+    A volume that Docker has to make for it carries the mark; one that was there does not.
+    """
     mounts = [
-        {"Type": "volume", "Source": one.name, "Target": path_of(one.name), "ReadOnly": True}
+        {
+            "Type": "volume",
+            "Source": one.name,
+            "Target": path_of(one.name),
+            "ReadOnly": True,
+            "VolumeOptions": {"Labels": {MADE: mark}},
+        }
         for one in volumes
     ]
     return {
@@ -205,12 +217,15 @@ def cache_mount() -> Json:
     }
 
 
-def vanished(engine: engines.Engine, volumes: Iterable[Seen]) -> set[str]:
-    """Return the volumes that are not those that were listed: Docker has made them anew, empty."""
+def made_anew(engine: engines.Engine, volumes: Iterable[Seen], mark: str) -> set[str]:
+    """Return the volumes that Docker has made for this very capture, empty.
+
+    Not by their time: Docker 20.10 gives that of the last change in a volume's own folder.
+    """
     gone = set()
     for one in volumes:
         try:
-            if str(engine.volume(one.name).get("CreatedAt", "")) != one.created:
+            if (engine.volume(one.name).get("Labels") or {}).get(MADE) == mark:
                 gone.add(one.name)
         except engines.NotFound:
             gone.add(one.name)

@@ -116,7 +116,7 @@ def new_password(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect(TAB, slug)
     consequences = (
         "Every recovery sheet that was made before opens nothing any more.",
-        "So does every other password that somebody has added to the repository by hand.",
+        "Neither does any other password that somebody has added to the repository by hand.",
         "A new sheet can be downloaded once, and should be at once.",
     )
     context = frame(request, cluster, TAB, within=True) | {"consequences": consequences}
