@@ -1,5 +1,6 @@
 """The way in through the pages: load balancer, domains and certificates, on real parts."""
 
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,15 +13,29 @@ from clusters.local.configuration import configured
 from clusters.local.ingress_images import caddy_image, traefik_image
 from clusters.models import DomainMapping, LoadBalancer, Service
 from medstack.models import Event
-from tests.engines.acting import act, create, deploy, edit, settled, tasks_of, two_nodes
+from tests.engines.acting import (
+    act,
+    containers_of,
+    create,
+    deploy,
+    edit,
+    everything_kept,
+    remove,
+    settled,
+    tasks_of,
+    two_nodes,
+)
 from tests.engines.conftest import World, work_until
 from tests.engines.ingress_lab import import_image
 from tests.engines.load import steady_load
 from tests.engines.pebble import Pebble, pebble
-from tests.engines.visiting import Answer, plain, secure
+from tests.engines.visiting import CBC, Answer, alert, plain, secure, trusting
+from tests.engines.zone_keeper import USER, ZoneKeeper, zone_keeper
 
 pytestmark = pytest.mark.engines
 SHOP, LOST = "shop.clinic.example", "lost.clinic.example"
+BY_TLS, WARDS = "by-tls.clinic.example", "*.wards.clinic.example"
+PASSWORD = "planted-zone-password"
 # Its program ignores the signal to end, so it serves until the balancer has let go of it.
 SERVED: dict[str, Any] = {
     "stop_grace_period": "10s",
@@ -47,6 +62,13 @@ def authority(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield found
 
 
+@pytest.fixture(scope="module")
+def keeper(authority: Pebble) -> Iterator[ZoneKeeper]:
+    """Return the program that sets the records of the clinic's zone."""
+    with zone_keeper(authority, str(configured().gateway), PASSWORD) as found:
+        yield found
+
+
 def address(world: World) -> str:
     return str(world.node("node-1").address)
 
@@ -64,8 +86,9 @@ def served(world: World, authority: Pebble, domain: str = SHOP) -> bool:
     return bool(answer and answer.status == 200)
 
 
-def test_the_load_balancer_is_deployed_by_one_form(world: World, authority: Pebble) -> None:
-    form: dict[str, Any] = {
+def wanted(world: World, authority: Pebble, **changed: Any) -> dict[str, Any]:
+    """Return the load balancer's form, filled in."""
+    return {
         "node": world.node("node-1").pk,
         "address": address(world),
         "email": "ops@clinic.example",
@@ -77,7 +100,19 @@ def test_the_load_balancer_is_deployed_by_one_form(world: World, authority: Pebb
         "ciphers": "strict",
         "image": balancer.TRAEFIK_IMAGE,
         "socket_image": balancer.SOCKET_IMAGE,
-    }
+    } | changed
+
+
+def takes_old_clients(world: World, domain: str) -> bool:
+    """Say whether a client that knows TLS 1.2 with CBC only is served."""
+    old = trusting()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    old.set_ciphers(CBC)
+    return alert(domain, address(world), old) == ""
+
+
+def test_the_load_balancer_is_deployed_by_one_form(world: World, authority: Pebble) -> None:
+    form = wanted(world, authority)
     wrong = form | {"acme_directory": authority.directory.replace("/dir", "/nothing")}
     assert "directory" in world.post("docker/load-balancer/deploy/", status=422, **wrong)
     assert not LoadBalancer.objects.filter(cluster=world.cluster).exists()
@@ -87,6 +122,7 @@ def test_the_load_balancer_is_deployed_by_one_form(world: World, authority: Pebb
     world.refresh()
     page = world.page("docker/load-balancer/")
     assert page.count("Running") >= 2
+    assert "Configuration loaded from flags" in world.page(f"docker/services/{balancer.NAME}/logs/")
 
 
 def test_a_domain_that_leads_elsewhere_is_refused_with_both_addresses(
@@ -125,6 +161,38 @@ def test_both_replicas_on_two_nodes_answer(world: World, authority: Pebble) -> N
         return len(bodies) == 2
 
     work_until(both, within=60, what="two containers have answered")
+
+
+def test_a_path_prefix_health_checks_and_sticky_sessions_are_as_the_row_says(
+    world: World, authority: Pebble
+) -> None:
+    page = "/cgi-bin/index.cgi"
+    row: dict[str, Any] = {
+        "domains-0-path_prefix": page,
+        "domains-0-health_path": page,
+        "domains-0-health_interval": "1",
+        "domains-0-health_timeout": "1",
+        "domains-0-sticky": "on",
+    }
+    edit(world, "shop", **row)
+    settled(world)
+    found: list[Answer] = []
+
+    def sticks() -> bool:
+        found[:] = [secure(SHOP, address(world), authority.root(), page)]
+        return "set-cookie" in found[0].headers and found[0].status == 200
+
+    work_until(sticks, within=30, what="the new route is in force")
+    assert secure(SHOP, address(world), authority.root(), "/").status == 404
+    cookie = found[0].headers["set-cookie"]
+    assert {"Secure", "HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
+    kept = {"Cookie": cookie.partition(";")[0]}
+    answers = [secure(SHOP, address(world), authority.root(), page, kept) for _ in range(6)]
+    same = {answer.body.partition("visits")[0] for answer in answers}
+    assert same == {found[0].body.partition("visits")[0]}
+    edit(world, "shop", **{name: [] if name.endswith("sticky") else "" for name in row})
+    settled(world)
+    work_until(lambda: served(world, authority), within=30, what="the shop answers at its root")
 
 
 def test_the_domain_s_page_tells_what_is_seen_from_outside(world: World, authority: Pebble) -> None:
@@ -211,6 +279,51 @@ def test_a_domain_moves_to_another_service(world: World, authority: Pebble) -> N
     assert mapping.service.name == "till"
 
 
+def test_another_profile_challenge_and_dns_provider_are_one_change_of_the_form(
+    world: World, authority: Pebble, keeper: ZoneKeeper
+) -> None:
+    assert not takes_old_clients(world, SHOP), "the strict profile"
+    credentials = {"ENDPOINT": keeper.url, "USERNAME": USER, "PASSWORD": PASSWORD}
+    form = wanted(
+        world,
+        authority,
+        ciphers="compatible",
+        challenge="tls-alpn-01",
+        dns_provider="httpreq",
+        dns_credentials="\n".join(f"HTTPREQ_{key}={value}" for key, value in credentials.items()),
+        dns_servers=authority.name_server,
+    )
+    world.post("docker/load-balancer/deploy/", **form)
+    world.done(within=180)
+    work_until(lambda: takes_old_clients(world, SHOP), within=30, what="the other profile holds")
+    assert PASSWORD not in everything_kept()
+    (node, container) = containers_of(world, balancer.NAME)[0]
+    with on_node(node) as engine:
+        assert PASSWORD not in str(engine.container(container))
+
+
+def test_a_domain_is_proven_over_tls_and_a_wildcard_by_its_zone(
+    world: World, authority: Pebble, keeper: ZoneKeeper
+) -> None:
+    rows: dict[str, Any] = {
+        "domains-TOTAL_FORMS": "2",
+        "domains-0-domain": WARDS,
+        "domains-0-port": "8080",
+        "domains-1-domain": BY_TLS,
+        "domains-1-port": "8080",
+    }
+    deploy(world, "wards", args="api", **rows)
+    for domain in (BY_TLS, "east.wards.clinic.example", "west.wards.clinic.example"):
+        work_until(lambda: served(world, authority, domain), within=60, what=f"{domain} answers")  # noqa: B023
+        assert not authority.asked_over_http(domain)
+    assert keeper.proven == ["_acme-challenge.wards.clinic.example."]
+    mapping = DomainMapping.objects.present().get(domain=WARDS)
+    assert mapping.status == "Active", mapping.problem
+    page = world.post("docker/load-balancer/deploy/", 422, **wanted(world, authority))
+    assert f"Still mapped: {WARDS}" in page
+    remove(world, "wards")
+
+
 def test_the_load_balancer_goes_only_when_nothing_is_mapped(
     world: World, authority: Pebble
 ) -> None:
@@ -223,7 +336,9 @@ def test_the_load_balancer_goes_only_when_nothing_is_mapped(
         names = {service["Spec"]["Name"] for service in engine.services()}
         networks = {network["Name"] for network in engine.networks()}
         configs = {config["Spec"]["Name"] for config in engine.configs()}
+        secrets = [secret["Spec"]["Name"] for secret in engine.secrets()]
     assert names == {"deaf", "shop", "till"}
+    assert secrets == [], "the DNS provider's credentials are gone, too"
     assert balancer.PRIVATE_NETWORK not in networks
     assert not [name for name in configs if name.startswith("loadbalancer-")]
     assert not LoadBalancer.objects.filter(cluster=world.cluster).exists()

@@ -3,6 +3,7 @@
 import json
 import ssl
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +15,20 @@ from clusters.ingress.routes import PUBLISHED, Route
 from tests.engines.ingress_lab import TELL_HEADERS, Lab, application, lab, settings, traefik
 from tests.engines.load import steady_load
 from tests.engines.pebble import issue, listening, pem, private
-from tests.engines.visiting import Answer, alert, certificate, plain, secure, trusting
+from tests.engines.visiting import CBC, Answer, alert, certificate, plain, secure, trusting
 from tests.engines.ways import until
 
 pytestmark = [pytest.mark.engines, pytest.mark.no_database]
 VISITS, HEADERS, OTHER = "visits.clinic.example", "headers.clinic.example", "other.clinic.example"
 OWN, BY_TLS = "own.clinic.example", "by-tls.clinic.example"
 MARKER = "marker.clinic.example"
-CBC = "ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"
+# The second replica answers its health check with a redirect, the first with 404.
+ONE_IS_WELL = """
+mkdir -p /tmp/site/up
+hostname >/tmp/site/index.html
+case $(hostname) in ward-1) rmdir /tmp/site/up ;; esac
+exec httpd -f -p 8080 -h /tmp/site
+"""
 # What a person could write by hand to be reached on port 80, past the console.
 BY_HAND = {
     PUBLISHED: "true",
@@ -236,6 +243,34 @@ def replace_tasks(spec: dict[str, object]) -> None:
     assert isinstance(template, dict)
     # Start-first needs room for a second one beside the first.
     template.update(ForceUpdate=1, Placement={})
+
+
+def test_a_new_task_answers_within_five_seconds(
+    parts: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts.relabel("visits", [])
+    until(lambda: secure(VISITS, parts.address, parts.root).status == 404)
+    parts.create(application("prompt", [Route(VISITS, 8080)]))
+    until(lambda: parts.running("prompt"))
+    started = time.monotonic()
+    until(lambda: visit(parts, VISITS), within=5)
+    with capsys.disabled():
+        sys.stdout.write(f"\nA new task answered after {time.monotonic() - started:.1f} s\n")
+    parts.manager.service_remove("prompt")
+
+
+def test_a_replica_that_fails_its_health_check_is_asked_no_more(parts: Lab) -> None:
+    spec = application("wards", [Route(MARKER, 8080, health_path="/up", health_interval=1)])
+    spec["Mode"] = {"Replicated": {"Replicas": 2}}
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    container |= {"Hostname": "ward-{{.Task.Slot}}", "Command": ["sh", "-c", ONE_IS_WELL]}
+    parts.create(spec)
+    until(lambda: len(parts.running("wards")) == 2)
+    until(lambda: visit(parts, MARKER), within=60)
+    until(lambda: {seen(parts, MARKER).strip() for _ in range(6)} == {"ward-2"})
+    # Its port answers still; only the load balancer has let go of it.
+    assert len(parts.running("wards")) == 2
+    parts.manager.service_remove("wards")
 
 
 def test_a_domain_moves_to_another_service_and_leaves_without_a_new_order(parts: Lab) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PATIENCE = 10
+# What clients of 2013 and older offer, and the strict profile refuses.
+CBC = "ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0"
 
 
 @dataclass(frozen=True)
