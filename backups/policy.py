@@ -25,6 +25,7 @@ def for_agents(cluster: Cluster, image: str) -> Json:
                 "before": one.before_command,
                 "after": one.after_command,
                 "freeze": one.freeze,
+                "stop": one.stop,
             }
             for one in VolumePolicy.objects.filter(cluster=cluster)
         },
@@ -49,7 +50,6 @@ def environment(cluster: Cluster) -> Json:
             {
                 "ID": node.swarm_node_id,
                 "Name": node.name,
-                "Address": node.address or "",
                 "Labels": node.labels,
             }
             for node in nodes.order_by("name")
@@ -63,6 +63,7 @@ def environment(cluster: Cluster) -> Json:
                 "before": one.before_command,
                 "after": one.after_command,
                 "freeze": one.freeze,
+                "stop": one.stop,
             }
             for one in VolumePolicy.objects.filter(cluster=cluster)
         ],

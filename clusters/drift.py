@@ -13,7 +13,11 @@ Path = tuple[str, ...]
 
 HIDDEN = "(hidden)"
 # The restart counter and our own bookkeeping say nothing about what runs.
-OURS: tuple[Path, ...] = (("TaskTemplate", "ForceUpdate"), ("Labels", "medstack.generation"))
+OURS: tuple[Path, ...] = (
+    ("TaskTemplate", "ForceUpdate"),
+    ("Labels", "medstack.generation"),
+    ("Labels", "medstack.stopped"),
+)
 SENSITIVE = r"(?:PASS|PWD|SECRET|TOKEN|KEY|CREDENTIAL|DSN|AUTH)"
 SECRET_NAME = re.compile(SENSITIVE, re.IGNORECASE)
 ASSIGNMENT = re.compile(

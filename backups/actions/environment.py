@@ -188,6 +188,7 @@ def restore_policy(
         "before_command": str(told.get("before", "")),
         "after_command": str(told.get("after", "")),
         "freeze": bool(told.get("freeze", False)),
+        "stop": bool(told.get("stop", False)),
     }
     if not any(values.values()):
         return

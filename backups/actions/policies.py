@@ -7,7 +7,7 @@ from clusters.actions.nodes import record
 from clusters.models import Cluster
 from medstack.models.events import Actor
 
-SHOWN = ("excluded_reason", "before_command", "after_command", "freeze")
+SHOWN = ("excluded_reason", "before_command", "after_command", "freeze", "stop")
 
 
 @transaction.atomic

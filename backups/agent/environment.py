@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backups.agent import secrets
+from backups.agent.halting import started
 from backups.agent.volumes import Setting
 from backups.fractions import without
 from backups.parts import Environment, Secret
@@ -96,7 +97,7 @@ def described(item: Json, was_stored: bool) -> Secret:
 
 def objects(items: list[Json] | None) -> tuple[Json, ...]:
     """Return specs with the ids that others use for them."""
-    found = [{"ID": item["ID"], "Spec": without(item["Spec"])} for item in items or []]
+    found = [{"ID": item["ID"], "Spec": without(started(item["Spec"]))} for item in items or []]
     return tuple(sorted(found, key=lambda item: str(item["Spec"]["Name"])))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from backups import restic
-from backups.agent import freezing, policy, snapshot, work
+from backups.agent import freezing, halting, policy, snapshot, work
 from backups.agent.messages import say
 from backups.agent.policy import Policy
 from backups.agent.volumes import Setting
@@ -108,10 +108,11 @@ class Agent:
         return True
 
     def sweep(self) -> None:
-        """Thaw and remove what was left behind; what cannot be now is tried again soon."""
+        """Thaw, start and remove what was left behind; what cannot be now is tried again soon."""
         try:
             with self.open_engine() as engine:
                 freezing.sweep(engine)
+                halting.sweep(engine)
         except EngineError as error:
             self.tell(say("note", text=str(error)))
 

@@ -18,11 +18,12 @@ class Handling:
     before: str = ""
     after: str = ""
     freeze: bool = False
+    stop: bool = False
 
     @property
     def is_plain(self) -> bool:
         """Say whether nothing has to happen around its capture."""
-        return not (self.before or self.after or self.freeze)
+        return not (self.before or self.after or self.freeze or self.stop)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class Policy:
     def node_name(self, swarm_id: str, host_name: str) -> str:
         """Return a node's name; one that joined a moment ago is known by its host's."""
         return self.nodes.get(swarm_id, host_name)
+
+    @property
+    def stopping(self) -> frozenset[str]:
+        """Return the volumes ("node/volume") whose services are stopped while they are read."""
+        found = self.volumes.items()
+        return frozenset(key for key, one in found if one.stop and not one.excluded)
 
     def handling(self, node: str, volume: str) -> Handling:
         """Return how a volume of a node is captured."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from backups import restic
-from backups.agent import environment, freezing, volumes
+from backups.agent import environment, freezing, halting, volumes
 from backups.agent.capture import now
 from backups.agent.messages import say
 from backups.agent.patience import patiently
@@ -31,6 +31,7 @@ def take(
     """
     patiently(lambda: restic.unlock(setting.repository))
     freezing.sweep(setting.engine)
+    halting.sweep(setting.engine)
     begun = now()
     seen = volumes.listed(setting.engine)
     known = {part.volume: part for part in (earlier.volumes if earlier else ())}
@@ -44,12 +45,21 @@ def take(
         version=version,
         trigger=trigger,
     )
-    fresh = volumes.capture_all(setting, [one for one in seen if one.name not in good])
+    if with_environment is None:
+        with_environment = environment.is_leading(setting.engine)
+    wanted = [one for one in seen if one.name not in good]
+    keys = {f"{setting.node}/{one.name}": one for one in wanted}
+    stopping = setting.policy.stopping
+    # Again only for what this node lacks: the others' services were stopped at the first time.
+    halting_for = stopping & {*keys} if earlier else stopping
+    by_agents = trigger == "hourly"
+    with halting.halted(setting, halting_for if with_environment else (), by_agents=by_agents):
+        first = [one for key, one in keys.items() if key in stopping]
+        fresh = volumes.capture_all(setting, first)
+    fresh += volumes.capture_all(setting, [one for one in wanted if one not in first])
     parts = (known | {part.volume: part for part in fresh}).values()
     found = earlier.environment if earlier else None
     if found is None or found.failures:
-        if with_environment is None:
-            with_environment = environment.is_leading(setting.engine)
         found = environment.capture(setting) if with_environment else found
     whole = replace(report, volumes=tuple(parts), environment=found, finished=now())
     store(setting, whole)

@@ -38,6 +38,10 @@ PASSWORD = re.compile(r"((?:^|[,;\s])\w*(?:pass|password|secret|token)=)[^,;\s]*
 STALLED = 1800.0
 # All that a capture may have said before we listened.
 LINES = 10_000
+# So long a service has to stop before its volume is given up for this time.
+STANDS_STILL, LOOK = 120.0, 0.5
+STILL_USED = "something uses it still: what is to be stopped for it did not stop in 2 minutes."
+USED_AGAIN = "something used it again before it was read; freeze it, or dump it by a command."
 GONE = "it is gone: Docker would have made an empty one in its place."
 
 
@@ -125,12 +129,30 @@ def alone(setting: Setting, one: Seen, handling: Handling) -> list[VolumePart]:
     try:
         # A killed agent's capture of this very hour may still keep them frozen.
         discard(setting.engine, container_of(setting, one.name))
+        if handling.stop:
+            return unused(setting, one)
         users = using(setting.engine, one.name)
         with commands_around(setting.engine, users, handling):
             frozen = users if handling.freeze else []
             return in_container(setting, one.name, [one], freeze=frozen)
     except (engines.EngineError, CommandFailed) as error:
         return [failed(setting.node, one.name, str(error))]
+
+
+def unused(setting: Setting, one: Seen) -> list[VolumePart]:
+    """Capture a volume that nothing uses from beginning to end: a manager's agent sees to that."""
+    until = time.monotonic() + STANDS_STILL
+    while using(setting.engine, one.name):
+        if time.monotonic() > until:
+            return [failed(setting.node, one.name, STILL_USED)]
+        time.sleep(LOOK)
+    parts = in_container(setting, one.name, [one])
+    if not using(setting.engine, one.name):
+        return parts
+    return [
+        replace(part, state="failed", reason=USED_AGAIN) if part.state == "captured" else part
+        for part in parts
+    ]
 
 
 def in_container(

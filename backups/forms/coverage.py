@@ -16,12 +16,20 @@ class PolicyForm(forms.ModelForm[VolumePolicy]):
 
     class Meta:
         model = VolumePolicy
-        fields = ("is_excluded", "excluded_reason", "before_command", "after_command", "freeze")
+        fields = (
+            "is_excluded",
+            "excluded_reason",
+            "before_command",
+            "after_command",
+            "freeze",
+            "stop",
+        )
         labels = {
             "excluded_reason": "Why it is left out",
             "before_command": "Command before the backup",
             "after_command": "Command after the backup",
             "freeze": "Freeze the containers that use it while it is read",
+            "stop": "Stop the services that use it while it is read",
         }
         help_texts = {
             "excluded_reason": "Auditors read it in every evidence report.",
@@ -29,6 +37,8 @@ class PolicyForm(forms.ModelForm[VolumePolicy]):
             "database dump. If it fails, the backup of this volume fails.",
             "after_command": "Runs in the same container afterwards, whatever happened.",
             "freeze": "Nothing is written meanwhile; the containers go on by themselves.",
+            "stop": "Every hour, until it is read; they are started again whatever happens. For "
+            "services with a number of replicas; others are named and the backup fails.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,6 +52,10 @@ class PolicyForm(forms.ModelForm[VolumePolicy]):
             values["excluded_reason"] = ""
         elif not values.get("excluded_reason"):
             self.add_error("excluded_reason", "Say why the volume is left out.")
+        if values.get("stop") and values.get("freeze"):
+            self.add_error("stop", "What is frozen cannot be stopped: choose one of them.")
+        if values.get("stop") and (values.get("before_command") or values.get("after_command")):
+            self.add_error("stop", "What is stopped runs no command: choose one of them.")
         return values
 
 

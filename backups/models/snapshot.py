@@ -198,6 +198,9 @@ class VolumePolicy(models.Model):
     freeze = models.BooleanField(
         default=False, help_text="Freeze the containers that use it while it is read."
     )
+    stop = models.BooleanField(
+        default=False, help_text="Stop the services that use it while it is read."
+    )
     changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     changed_at = models.DateTimeField(auto_now=True)
 

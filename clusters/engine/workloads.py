@@ -9,9 +9,9 @@ from clusters.engine.registries import RegistryAuth, auth_headers, secrets_of
 Filters = Mapping[str, Sequence[str]]
 
 
-def services(client: Client, *, status: bool = True) -> list[Json]:
+def services(client: Client, *, status: bool = True, filters: Filters | None = None) -> list[Json]:
     """Return the swarm's services, with the counts of their tasks if `status`."""
-    return list(client.get("/services", status=status))
+    return list(client.get("/services", status=status, filters=listed(filters)))
 
 
 def service(client: Client, name_or_id: str) -> Json:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -16,13 +17,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from backups import image, jobs, restic
+from backups import image, jobs, opening, restic
 from backups.agent import hourly, policy, snapshot, volumes
 from backups.agent.freezing import CAPTURE, frozen
 from backups.agent.messages import Job
 from backups.agent.tags import tags
 from backups.agent.volumes import Seen, Setting
+from backups.forms.repository import RepositoryForm
 from backups.manifest import parse
+from backups.models import Repository
 from backups.parts import Report
 from clusters.engine import Engine, NotFound
 from clusters.gateway import on_node
@@ -33,6 +36,7 @@ from medstack.failures import Failure
 from medstack.models import Operation
 from medstack.operations import Waiting
 from tests.engines.conftest import IMAGE, World
+from tests.repositories.servers import SERVERS
 
 pytestmark = [pytest.mark.engines, pytest.mark.no_database]
 Json = dict[str, Any]
@@ -315,6 +319,42 @@ def test_a_volume_that_is_gone_fails_and_is_not_made_anew(
     assert "medstack.made-for" not in (engine.volume("data").get("Labels") or {})
 
 
+def test_what_is_mounted_from_elsewhere_is_captured_too(
+    world: World,
+    node: Node,
+    repository: restic.Repository,
+    engine: Engine,
+    tmp_path: Path,
+) -> None:
+    # As the Engine mounts a share; this kernel has no file system of a network.
+    (tmp_path / "shared").write_text("by all nodes")
+    options = {"type": "none", "o": "bind", "device": str(tmp_path)}
+    engine.volume_create({"Name": "share", "Driver": "local", "DriverOpts": options})
+    due = HOUR + timedelta(minutes=6)
+    done(world, node, snapshot_job(repository, due), docker=True)
+    part = part_of(repository, due, "share")
+    assert (part.state, part.files, part.spec["Options"]) == ("captured", 1, options)
+    found = restic.dump(repository, part.snapshot, "/volumes/share/shared")
+    assert b"".join(found) == b"by all nodes"
+    engine.volume_remove("share")
+
+
+@pytest.mark.parametrize("kind", ["rest", "s3", "sftp"])
+def test_a_node_stores_in_every_kind_of_storage(
+    kind: str, world: World, node: Node, tmp_path: Path
+) -> None:
+    with SERVERS[kind](tmp_path, str(configured().gateway)) as form:
+        typed = RepositoryForm({"password": PASSWORD, **form})
+        assert typed.is_valid(), typed.errors
+        row = Repository(kind=kind, url=form["url"], password=PASSWORD)
+        row.ssh_host_key = form.get("host_key", "")
+        row.console_access, row.node_access = typed.access("console"), typed.access("node")
+        restic.initialise(opening.for_console(row))
+        due = HOUR + timedelta(minutes=7)
+        done(world, node, snapshot_job(opening.for_nodes(row), due), docker=True)
+        assert part_of(opening.for_console(row), due, "data").state == "captured"
+
+
 def test_the_leading_manager_captures_the_environment_and_every_secret_byte_for_byte(
     node: Node, repository: restic.Repository, engine: Engine
 ) -> None:
@@ -439,7 +479,16 @@ def test_a_cancelled_job_ends_and_leaves_no_lock(
     row = operation(world)
     due = HOUR + timedelta(minutes=5)
     work = snapshot_job(repository, due, data={"excluded": "Not now."})
-    until(lambda: jobs.follow(row, node, work, docker=True) and captures(engine, "large"))
+
+    def is_reading() -> bool:
+        """Say whether the operation shows how far restic is."""
+        seen = jobs.follow(row, node, work, docker=True)
+        assert isinstance(seen, Waiting), seen
+        told = re.fullmatch(r"node-1: ([\d,]+) of ([\d,]+) MB", seen.detail)
+        return bool(told and told[1] not in ("0", told[2]) and 0 < seen.fraction < 1)
+
+    until(is_reading)
+    assert captures(engine, "large")
     jobs.cancel(row, node)
     with pytest.raises(Failure, match="code 130"):
         jobs.follow(row, node, work, docker=True)
@@ -453,7 +502,7 @@ def test_a_cancelled_job_ends_and_leaves_no_lock(
 def test_a_frozen_task_stays_and_a_stopped_one_is_replaced_by_the_orchestrator(
     node: Node, engine: Engine
 ) -> None:
-    """Why a volume's users are frozen, and not stopped; see docs/decisions/0004."""
+    """Why an agent freezes containers and stops none; see docs/decisions/0004."""
     check = {"Test": ["CMD", "true"], "Interval": 10**9, "Timeout": 10**9, "Retries": 1}
     container = {"Image": IMAGE, "Command": SLEEP, "Healthcheck": check}
     template = {"ContainerSpec": container, "RestartPolicy": {"Condition": "any", "Delay": 0}}
