@@ -64,7 +64,7 @@ def test_each_volume_is_protected_excluded_anonymous_or_unprotected_and_says_why
     ):
         assert words in answer.text
     # Who may only read is offered no change; what is no data has no row.
-    assert "Change" not in answer.text
+    assert ">Change<" not in answer.text
     assert "scratch" not in answer.text
 
 
