@@ -152,6 +152,16 @@ def outcome(operation: Operation, said: Sequence[Json], state: Json, node: Node)
     raise Failure(f"{node.name}: the container ended with code {code}.{killed}{memory}{last}")
 
 
+def not_as_stored(found: Json, files: int, size: int) -> str:
+    """Say how what came back differs from what the manifest counted; empty where it does not."""
+    if (found["files"], found["bytes"]) == (files, size):
+        return ""
+    return (
+        f"{found['files']} files with {found['bytes']} bytes came back; the manifest says "
+        f"{files} with {size}."
+    )
+
+
 def remove(operation: Operation, node: Node, name: str = "") -> None:
     """Remove an operation's container, running or not; a node that is gone has none."""
     with suppress(engines.EngineError), on_node(node, timeout=20) as engine:

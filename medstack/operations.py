@@ -229,7 +229,9 @@ def end(
     operation.error = error
     if error and on_failure and not undone(operation, on_failure):
         error += " What was begun could not be undone; the log has the details."
-        Operation.objects.filter(pk=operation.pk).update(error=error)
+    if error:
+        # What undoing it had to say belongs to it, too.
+        Operation.objects.filter(pk=operation.pk).update(error=error, log=operation.log)
     Event.objects.record(
         f"operation.{state}",
         operation,

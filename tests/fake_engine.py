@@ -221,8 +221,10 @@ class FakeEngine:
         if self.find(kind, name) and kind != "volumes":
             words = f"name conflicts with an existing object: {kind[:-1]} {name} already exists"
             return 409, {"message": f"rpc error: code = AlreadyExists desc = {words}"}
-        options = {"Options": body.get("DriverOpts")} if kind == "volumes" else {}
-        item = self.find(kind, name) or self.add(kind, name, body, Name=name, **options)
+        shown = {}
+        if kind == "volumes":
+            shown = {"Options": body.get("DriverOpts"), "Labels": body.get("Labels") or {}}
+        item = self.find(kind, name) or self.add(kind, name, body, Name=name, **shown)
         return CREATED, item if kind == "volumes" else {"ID": item["ID"], "Id": item["ID"]}
 
     def update(self, item: Json, query: dict[str, str], body: Json) -> tuple[int, Any]:

@@ -19,7 +19,7 @@ from backups.agent import tags as tagging
 from backups.manifest import Manifest, serialise
 from backups.models import Outcome, Repository, Restore, Snapshot
 from backups.parts import Environment, VolumePart
-from backups.restoring import environment as command
+from backups.restoring import REFUSED
 from clusters.models import Cluster, Node, Volume
 from medstack import operations
 from medstack.models import Company, Event, Operation, User
@@ -237,7 +237,7 @@ def test_a_conflict_ends_the_command_with_another_code(
     engine.state["volumes"]["data"] = {"Name": "data", "Driver": "local"}
     with pytest.raises(CommandError, match="its data is not touched") as refused:
         run("production", "--to", "production")
-    assert refused.value.returncode == command.REFUSED
+    assert refused.value.returncode == REFUSED
 
 
 def test_the_command_line_accepts_warnings_only_when_told(
@@ -247,7 +247,7 @@ def test_the_command_line_accepts_warnings_only_when_told(
     snapshot_of(cluster, Environment(services=(bare,), networks=(NETWORK,)))
     with pytest.raises(CommandError, match="accept the warnings first") as refused:
         run("production", "--to", "production", "--map", "old-1=node-1")
-    assert refused.value.returncode == command.REFUSED
+    assert refused.value.returncode == REFUSED
     assert not Restore.objects.exists()
     run("production", "--to", "production", "--map", "old-1=node-1", "--yes")
     assert Restore.objects.get().plan["warnings"]

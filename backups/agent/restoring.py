@@ -92,6 +92,7 @@ def bring_back(job: Job, tell: Tell, *, verify: bool) -> None:
             values["snapshot"],
             "/",
             include=[str(target)],
+            size=int(values["bytes"]),
             verify=verify,
             on_progress=progress,
         )
@@ -100,22 +101,30 @@ def bring_back(job: Job, tell: Tell, *, verify: bool) -> None:
 
 def refuse_without_room(target: Path, needed: int, *, clear: bool) -> None:
     """Refuse, before anything is touched, what would not fit."""
-    room = os.statvfs(target)
-    free = room.f_bavail * room.f_frsize
-    if clear:
-        free += sum(one.lstat().st_blocks * 512 for one in target.rglob("*"))
-    if needed + RESERVE > free:
+    free = free_at(target, clear=clear)
+    if needed > free:
         raise Failure(
-            f"There is not enough room on this node: {needed / 1e6:,.0f} MB and a reserve of "
-            f"{RESERVE / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free."
+            f"There is not enough room on this node: {needed / 1e6:,.0f} MB are needed, and "
+            f"{free / 1e6:,.0f} MB are free besides a reserve of {RESERVE / 1e6:,.0f} MB."
         )
 
 
+def free_at(place: Path, *, clear: bool) -> int:
+    """Return how many bytes may be written to a place, of which all may be cleared first."""
+    room = os.statvfs(place)
+    free = room.f_bavail * room.f_frsize - RESERVE
+    if clear:
+        # What has several names is only free once.
+        found = (one.lstat() for one in below(place))
+        free += sum(one.st_blocks * 512 // one.st_nlink for one in found)
+    return max(free, 0)
+
+
 def room(job: Job, tell: Tell) -> None:
-    """Say how much would fit onto this node; the cache lies where its volumes lie."""
-    found = os.statvfs(CACHE)
-    free = found.f_bavail * found.f_frsize - RESERVE
-    tell(say("done", free=max(free, 0), needed=int(job.values.get("bytes", 0))))
+    """Say how much would fit: into the volume that is mounted, or where new ones are made."""
+    values = job.values
+    mounted = Path(path_of(values["volume"])) if values.get("clear") else Path(CACHE)
+    tell(say("done", free=free_at(mounted, clear=bool(values.get("clear")))))
 
 
 def empty(folder: Path) -> None:

@@ -40,6 +40,7 @@ def restore(
     target: str | os.PathLike[str],
     *,
     include: Sequence[str] = (),
+    size: int = 0,
     verify: bool = False,
     on_progress: Callable[[Progress], object] | None = None,
     timeout: float | None = None,
@@ -47,8 +48,9 @@ def restore(
 ) -> None:
     """Write a snapshot's files below the target, under the whole paths that they came from.
 
-    `include` names files and folders, from the root of the snapshot, and means no other. Files
-    that were sparse come back sparse from restic 0.15 on, and full of zeros from older ones.
+    `include` names files and folders, from the root of the snapshot, and means no other; `size` is
+    how many bytes these have, for a restic that does not say. Files that were sparse come back
+    sparse from restic 0.15 on, and full of zeros from older ones.
     """
     if any(not path.startswith("/") for path in include):
         raise ValueError("What to restore is named from the root of the snapshot.")
@@ -56,8 +58,8 @@ def restore(
     chosen = ["--include=" + MAGIC.sub(r"\\\1", path) for path in include]
     checked = ["--verify"] if verify else []
     command = ["restore", "--json", *sparse, *checked, f"--target={os.fspath(target)}", *chosen]
-    total = 0
-    if on_progress and version() < (0, 16) and not include:
+    total = size
+    if not total and on_progress and version() < (0, 16) and not include:
         total = stats(repository, snapshot_id, timeout=timeout, cancelled=cancelled).bytes
     watched = Restoring(total)
     chunks = output(

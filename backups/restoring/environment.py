@@ -1,11 +1,7 @@
 """Restore an environment by command line, also on an empty console with a recovery sheet."""
 
-import time
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TextIO
 
-from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 
 from backups import recovery
@@ -13,17 +9,14 @@ from backups.actions.environment import restore_environment
 from backups.canonical import BadManifest
 from backups.models import Restore, Snapshot
 from backups.planned import Item, Plan
+from backups.restoring import REFUSED, add_common_arguments, carry_on, read_sheet, time_of
 from backups.target import Case, case_of, manifest_of, places_of, suggested
 from clusters.models import Cluster
 from clusters.tasks.refresh import look_at
-from medstack import operations
 from medstack.failures import Failure
 from medstack.models import Operation
 from medstack.models.events import SYSTEM
 
-# Exit codes besides 1 and 2, with which nothing was touched because what was asked made no sense.
-REFUSED, FAILED = 3, 4
-PAUSE = 0.3
 SHOWN = {"create": "Will be created", "present": "There already", "conflict": "Conflicts"}
 
 
@@ -40,11 +33,9 @@ def add_arguments(parser: CommandParser) -> None:
         "--map", action="append", default=[], metavar="OLD=NEW", help="a node and its new one"
     )
     parser.add_argument("--address", default="", help="public address of the load balancer")
-    parser.add_argument("--sheet", type=Path, help="file with the recovery sheet")
-    parser.add_argument("--company", help="of the sheet's cluster; not needed where one is known")
     parser.add_argument("--yes", action="store_true", help="accept what does not come back")
     parser.add_argument("--plan", action="store_true", help="show the plan and do nothing")
-    parser.add_argument("--wait", action="store_true", help="carry it to its end here")
+    add_common_arguments(parser)
 
 
 def handle(options: dict[str, Any], stdout: TextIO) -> None:
@@ -84,11 +75,7 @@ def handle(options: dict[str, Any], stdout: TextIO) -> None:
 def chosen(options: dict[str, Any], stdout: TextIO) -> Snapshot:
     """Return the snapshot that is meant; with a sheet the catalogue is made anew first."""
     name, _, moment = str(options["snapshot"]).partition("@")
-    if options["sheet"]:
-        wanted = "" if name.isdigit() else name
-        sheet = recovery.parse(options["sheet"].read_text(), cluster=wanted)
-        more = [f"--company={options['company']}"] if options["company"] else []
-        call_command("rebuild_catalogue", f"--sheet={options['sheet']}", *more, stdout=stdout)
+    if sheet := read_sheet(options, "" if name.isdigit() else name, stdout):
         name = name or sheet.cluster
     if not name:
         raise Failure("Say which snapshot: CLUSTER, CLUSTER@TIME or its id.")
@@ -102,15 +89,6 @@ def chosen(options: dict[str, Any], stdout: TextIO) -> Snapshot:
     if found is None:
         raise Failure(f"There is no snapshot “{options['snapshot'] or name}” to restore from.")
     return found
-
-
-def time_of(text: str) -> datetime:
-    """Read a time in UTC."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Failure(f"“{text}” is no time. Write it as 2026-03-01T10:00.") from None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def mapped(snapshot: Snapshot, cluster: Cluster, pairs: list[str]) -> dict[str, str]:
@@ -146,23 +124,8 @@ def line(item: Item) -> str:
 
 
 def follow(operation: Operation, stdout: TextIO) -> None:
-    """Carry the operation and those that it begins to their end, beside any worker that runs."""
-    seen = ""
-    while True:
-        active = Operation.objects.filter(cluster=operation.cluster, state__in=Operation.ACTIVE)
-        for pk in active.values_list("pk", flat=True):
-            operations.advance(pk)
-        operation.refresh_from_db()
-        step = operation.steps[min(operation.step, len(operation.steps) - 1)]
-        words = f"{operation.percentage:3} % {step}: {operation.detail}".rstrip(": ")
-        if words != seen:
-            stdout.write(f"{words}\n")
-            seen = words
-        if not operation.is_active:
-            break
-        time.sleep(PAUSE)
-    if operation.state == Operation.State.FAILED:
-        raise CommandError(operation.error, returncode=FAILED)
+    """Carry it to its end, and print how it compares with the manifest."""
+    carry_on(operation, stdout)
     row = Restore.objects.get(operation=operation)
     report = row.result["report"]
     stdout.write(

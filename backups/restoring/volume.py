@@ -1,17 +1,16 @@
-"""Restore one volume by command line."""
+"""Restore one volume by command line, also on an empty console with a recovery sheet."""
 
-import sys
-import time
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from django.core.management.base import CommandError, CommandParser
 
+from backups import recovery
 from backups.actions.restores import restore_volume
 from backups.models import Restore, VolumeBackup
+from backups.restoring import REFUSED, add_common_arguments, carry_on, read_sheet, time_of
 from clusters.models import Node
+from clusters.names import VOLUME
 from medstack.failures import Failure
-from medstack.models import Operation
 from medstack.models.events import SYSTEM
 
 
@@ -25,21 +24,37 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--over", action="store_true", help="over an existing volume; a snapshot is taken first"
     )
-    parser.add_argument("--wait", action="store_true", help="print the progress to the end")
+    add_common_arguments(parser)
 
 
 def handle(options: dict[str, Any], stdout: TextIO) -> None:
-    """Begin the restore; the worker does it. With --wait, exit with 4 where it failed."""
+    """Begin the restore. Exit with 3 where it is refused, with 4 where it failed."""
     mode = Restore.Mode.OVER if options["over"] else Restore.Mode.NEW
     try:
-        operation = restore_volume(
-            backup_of(options["backup"]), node_of(options["to"]), options["name"], mode, by=SYSTEM
-        )
+        read_sheet(options, cluster_of(options["backup"]), stdout)
+        backup, node = backup_of(options["backup"]), node_of(options["to"])
+        if not VOLUME.fullmatch(options["name"]):
+            raise Failure(f"“{options['name']}” is no name for a volume.")
+    except (Failure, recovery.BadSheet, OSError) as error:
+        raise CommandError(str(error)) from None
+    try:
+        operation = restore_volume(backup, node, options["name"], mode, by=SYSTEM)
     except Failure as error:
-        raise CommandError(str(error), returncode=3) from None
-    stdout.write(f"{operation}: {operation.url}\n")
-    if options["wait"]:
-        follow(operation, stdout)
+        raise CommandError(str(error), returncode=REFUSED) from None
+    if not options["wait"]:
+        stdout.write(f"The restore is queued: operation {operation.pk}.\n")
+        return
+    carry_on(operation, stdout)
+    result = Restore.objects.get(operation=operation).result
+    stdout.write(
+        f"Done: {result['files']} files and {result['bytes']:,} bytes came back, as the manifest "
+        "says.\n"
+    )
+
+
+def cluster_of(text: str) -> str:
+    """Return the cluster that a backup's name begins with; nothing for an id."""
+    return "" if text.isdigit() else text.partition("/")[0]
 
 
 def backup_of(text: str) -> VolumeBackup:
@@ -61,15 +76,6 @@ def backup_of(text: str) -> VolumeBackup:
     return found
 
 
-def time_of(text: str) -> datetime:
-    """Read a time in UTC."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Failure(f"“{text}” is no time such as 2026-03-01T10:00.") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found
-
-
 def node_of(text: str) -> Node:
     """Return the node that is meant."""
     cluster, _, name = text.partition("/")
@@ -78,18 +84,3 @@ def node_of(text: str) -> Node:
     if found is None:
         raise Failure(f"There is no node “{text}”: write CLUSTER/NODE.")
     return found
-
-
-def follow(operation: Operation, stdout: TextIO) -> None:
-    """Print what changes until it ends."""
-    shown = ""
-    while operation.is_active:
-        time.sleep(0.5)
-        operation.refresh_from_db()
-        if (line := f"{operation.percentage} % {operation.detail}") != shown:
-            shown = line
-            stdout.write(f"{line}\n")
-    if operation.error:
-        stdout.write(f"{operation.error}\n")
-        sys.exit(4)
-    stdout.write("The volume is restored.\n")

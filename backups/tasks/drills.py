@@ -72,12 +72,8 @@ def compare(operation: Operation) -> Waiting | None:
     if isinstance(found, Waiting):
         return found
     differences = list(found["differences"])
-    if found["files"] != backup.files or found["bytes"] != backup.bytes:
-        differences.insert(
-            0,
-            f"{found['files']} files with {found['bytes']} bytes came back; the manifest says "
-            f"{backup.files} with {backup.bytes}.",
-        )
+    if differs := jobs.not_as_stored(found, backup.files, backup.bytes):
+        differences.insert(0, differs)
     Drill.objects.filter(pk=row.pk).update(
         duration=timedelta(seconds=found["seconds"]),
         age=row.started_at - backup.due,

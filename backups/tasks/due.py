@@ -9,12 +9,14 @@ from backups.tasks.checks import enqueue_checks
 from backups.tasks.drills import enqueue_drills
 from backups.tasks.repository import ensure_repositories
 from backups.tasks.retention import enqueue_purges
+from backups.tasks.standstill import enqueue_forgotten
 from backups.tasks.subscriptions import enqueue_ends
 
 DUE: tuple[Callable[[], None], ...] = (
     ensure_repositories,
     enqueue_agents,
     enqueue_looks,
+    enqueue_forgotten,
     enqueue_drills,
     enqueue_purges,
     enqueue_checks,

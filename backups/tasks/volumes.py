@@ -1,4 +1,7 @@
-"""Restore a volume: as a new one, or over one whose services stand still meanwhile."""
+"""Restore a volume: as a new one, or over one whose services stand still meanwhile.
+
+What can be refused is refused before anything is made, saved or stopped.
+"""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -11,11 +14,11 @@ from backups.actions.snapshots import refuse_without_repository
 from backups.agent.messages import Job
 from backups.agent.tags import path_of
 from backups.models import Outcome, Restore, Snapshot, VolumeBackup
+from backups.tasks import standstill
 from backups.tasks.snapshots import capture_on_nodes, collect_snapshot
 from clusters import engine as engines
 from clusters.actions.nodes import record
-from clusters.actions.objects import services_that_mount
-from clusters.gateway import on_manager, on_node
+from clusters.gateway import on_node
 from clusters.models import Node, Volume
 from medstack.failures import Failure
 from medstack.models import Operation
@@ -23,6 +26,7 @@ from medstack.models.events import SYSTEM
 from medstack.operations import Kind, Step, Waiting, note, register
 
 Json = dict[str, Any]
+LABEL, ROOM = "medstack.restore", "room"
 
 
 def row_of(operation: Operation) -> Restore:
@@ -40,24 +44,53 @@ def parts_of(row: Restore) -> tuple[Node, VolumeBackup]:
     return row.node, row.volume_backup
 
 
+def look(operation: Operation) -> Waiting | None:
+    """Refuse a volume that is there, or is not, against what was asked, and one that has no room.
+
+    It is listed first: Docker would make an empty one to be measured in its place.
+    """
+    row = row_of(operation)
+    node, backup = parts_of(row)
+    is_new = row.mode == Restore.Mode.NEW
+    with on_node(node, timeout=20) as engine:
+        present = {one["Name"]: one for one in engine.volumes()}
+    if not is_new and row.volume_name not in present:
+        raise Failure(f"{node.name} has no volume “{row.volume_name}”.")
+    if is_new and row.volume_name in present and not is_ours(row, present[row.volume_name]):
+        raise Failure(f"{node.name} has a volume “{row.volume_name}” already.")
+    mounts = [] if is_new else [mount(row.volume_name, backup)]
+    job = restore_job(backup, kind="room", clear=not is_new)
+    found = jobs.follow(operation, node, job, name=ROOM, mounts=mounts)
+    if isinstance(found, Waiting):
+        return found
+    jobs.remove(operation, node, ROOM)
+    if found["free"] < backup.bytes:
+        raise Failure(
+            f"{node.name} has no room: the backup needs {backup.bytes / 1e6:,.0f} MB, and "
+            f"{found['free'] / 1e6:,.0f} MB are free. Nothing was changed."
+        )
+    return None
+
+
+def is_ours(row: Restore, volume: Json) -> bool:
+    """Say whether this restore has made a volume."""
+    return bool((volume.get("Labels") or {}).get(LABEL) == str(row.pk))
+
+
 def prepare(operation: Operation) -> Waiting | None:
     """Create the new volume, or take a safety snapshot of what is about to be overwritten."""
     row = row_of(operation)
     node, _ = parts_of(row)
+    if row.mode != Restore.Mode.NEW:
+        return take_safety(operation, row)
     with on_node(node, timeout=20) as engine:
         present = {one["Name"]: one for one in engine.volumes()}
-        labels = {"medstack.restore": str(row.pk)}
-        if row.mode == Restore.Mode.NEW:
-            found = present.get(row.volume_name)
-            if found and (found.get("Labels") or {}).get("medstack.restore") != str(row.pk):
-                raise Failure(f"{node.name} has a volume “{row.volume_name}” already.")
-            if not found:
-                body = {"Name": row.volume_name, "Driver": "local", "Labels": labels}
-                engine.volume_create(body)
-            return None
-    if row.volume_name not in present:
-        raise Failure(f"{node.name} has no volume “{row.volume_name}”.")
-    return take_safety(operation, row)
+        if row.volume_name not in present:
+            body = {"Name": row.volume_name, "Driver": "local", "Labels": {LABEL: str(row.pk)}}
+            engine.volume_create(body)
+        elif not is_ours(row, present[row.volume_name]):
+            raise Failure(f"{node.name} has a volume “{row.volume_name}” already.")
+    return None
 
 
 def take_safety(operation: Operation, row: Restore) -> Waiting | None:
@@ -88,45 +121,12 @@ def take_safety(operation: Operation, row: Restore) -> Waiting | None:
 
 
 def stop_services(operation: Operation) -> Waiting | None:
-    """Let the services that use the volume stand still; remember how many replicas they had."""
+    """Let the services that use the volume stand still."""
     row = row_of(operation)
-    node, _ = parts_of(row)
     if row.mode != Restore.Mode.OVER:
         return None
-    volume = Volume.objects.get(node=node, name=row.volume_name)
-    services = services_that_mount(volume)
-    stopped: Json = operation.intent.setdefault("replicas", {})
-    with on_manager(row.cluster, timeout=20) as manager:
-        for service in services:
-            live = manager.service(service.engine_id or service.name)
-            mode = live["Spec"]["Mode"]
-            if "Replicated" not in mode:
-                raise Failure(
-                    f"“{service.name}” runs on every node and cannot stand still. Restore to a "
-                    "new volume, then change the service."
-                )
-            if live["ID"] not in stopped:
-                stopped[live["ID"]] = mode["Replicated"].get("Replicas", 1)
-                # Kept before anything stops, so that nobody forgets to start it again.
-                Operation.objects.filter(pk=operation.pk).update(intent=operation.intent)
-            if mode["Replicated"].get("Replicas") != 0:
-                scale(manager, live, 0)
-    with on_node(node) as engine:
-        users = [
-            one
-            for one in engine.containers()
-            if row.volume_name in {mount.get("Name") for mount in one.get("Mounts") or []}
-        ]
-    if users:
-        return Waiting(f"{len(users)} containers that use it are stopping.")
-    return None
-
-
-def scale(manager: engines.Engine, live: Json, replicas: int) -> None:
-    """Change how many replicas a service has, and nothing else."""
-    spec = live["Spec"]
-    spec["Mode"]["Replicated"]["Replicas"] = replicas
-    manager.service_update(live["ID"], live["Version"]["Index"], spec)
+    rows = Volume.objects.select_related("node__cluster")
+    return standstill.stop(operation, rows.get(node=row.node, name=row.volume_name))
 
 
 def bring_back(operation: Operation) -> Waiting | None:
@@ -142,6 +142,8 @@ def bring_back(operation: Operation) -> Waiting | None:
     if isinstance(result, Waiting):
         return result
     Restore.objects.filter(pk=row.pk).update(result=result)
+    if differs := jobs.not_as_stored(result, backup.files, backup.bytes):
+        raise Failure(differs)
     note(operation, f"{result['files']} files, {result['bytes']:,} bytes in {result['seconds']} s.")
     return None
 
@@ -172,22 +174,8 @@ def mount(volume: str, backup: VolumeBackup) -> Json:
 
 def start_services(operation: Operation) -> Waiting | None:
     """Start again what stood still, with as many replicas as before."""
-    with_replicas(operation)
+    standstill.start(operation, row_of(operation).cluster)
     return None
-
-
-def with_replicas(operation: Operation) -> None:
-    """Give every stopped service its replicas back; one that is gone needs none."""
-    stopped: Json = operation.intent.get("replicas", {})
-    if not stopped:
-        return
-    row = row_of(operation)
-    with on_manager(row.cluster, timeout=20) as manager:
-        for service_id, replicas in stopped.items():
-            with suppress(engines.NotFound):
-                live = manager.service(service_id)
-                if live["Spec"]["Mode"]["Replicated"].get("Replicas") != replicas:
-                    scale(manager, live, int(replicas))
 
 
 def conclude(operation: Operation) -> Waiting | None:
@@ -213,29 +201,34 @@ def undo(operation: Operation) -> None:
     """Start the services again whatever happened, and remove what was only begun."""
     row = row_of(operation)
     node, _ = parts_of(row)
-    jobs.remove(operation, node)
-    with_replicas(operation)
+    for name in ("", ROOM):
+        jobs.remove(operation, node, name)
+    standstill.start_or_remember(operation, row.cluster)
     if row.mode == Restore.Mode.NEW:
         with suppress(engines.EngineError), on_node(node, timeout=20) as engine:
-            found = engine.volume(row.volume_name)
-            if (found.get("Labels") or {}).get("medstack.restore") == str(row.pk):
+            if is_ours(row, engine.volume(row.volume_name)):
                 engine.volume_remove(row.volume_name)
-    elif row.safety and operation.step > 2:
+    elif row.safety and operation.step >= BRINGING_BACK:
         note(operation, f"The volume is as far as the restore came; {row.safety} is its safety.")
-    finish(row, Outcome.FAILED, operation.error)
+    cancelled = bool(operation.cancel_requested_by and operation.error.startswith("Cancelled"))
+    finish(row, Outcome.CANCELLED if cancelled else Outcome.FAILED, operation.error)
 
+
+STEPS = (
+    Step("Look at the node and its room", look),
+    Step("Prepare the volume", prepare),
+    Step("Stop the services that use it", stop_services),
+    Step("Bring the files back and compare them", bring_back),
+    Step("Start the services again", start_services),
+    Step("Record the result", conclude),
+)
+BRINGING_BACK = [step.run for step in STEPS].index(bring_back)
 
 register.add(
     "volume.restore",
     Kind(
         "Restore volume",
-        (
-            Step("Prepare the volume", prepare),
-            Step("Stop the services that use it", stop_services),
-            Step("Bring the files back and compare them", bring_back),
-            Step("Start the services again", start_services),
-            Step("Record the result", conclude),
-        ),
+        STEPS,
         within=timedelta(hours=12),
         on_failure=undo,
         cancellable=True,
