@@ -29,6 +29,10 @@ LINES = 1000
 ASKED = "medstack.asked"
 
 
+class DamagedBackup(Failure):
+    """End the work: the repository does not have what the backup needs."""
+
+
 def name_of(operation: Operation, name: str = "") -> str:
     """Return the name of an operation's container."""
     return f"medstack-op-{operation.pk}{f'-{name}' if name else ''}"
@@ -144,7 +148,8 @@ def outcome(operation: Operation, said: Sequence[Json], state: Json, node: Node)
         if line["say"] == "done":
             return {key: value for key, value in line.items() if key != "say"}
         if line["say"] == "failed":
-            raise Failure(f"{node.name}: {line.get('reason', 'It failed.')}")
+            kind = DamagedBackup if line.get("damaged") else Failure
+            raise kind(f"{node.name}: {line.get('reason', 'It failed.')}")
     code = state.get("ExitCode")
     killed = " It was killed." if code == 137 else ""
     memory = " Its memory was not enough." if state.get("OOMKilled") else ""

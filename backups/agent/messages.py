@@ -43,7 +43,7 @@ def say(word: Word, **values: Any) -> str:
     """Return one line for the standard output.
 
     progress: percent, bytes, total_bytes, files, detail · note: text · volume: a VolumePart ·
-    done: the kind's result · failed: reason (for people, without secrets)
+    done: the kind's result · failed: reason (for people, without secrets), damaged
     """
     return json.dumps({"say": word, **values})
 

@@ -44,7 +44,9 @@ def main(stdin: BinaryIO) -> int:
             raise Failure(f"This version of the agent cannot do “{job.kind}”.")
         WORK[job.kind](job, tell)
     except (Failure, OSError, ValueError) as error:
-        tell(say("failed", reason=str(error)))
+        # That a backup cannot be read says something about it; that nobody could look does not.
+        damaged = isinstance(error, restic.Damaged | restic.NotFound)
+        tell(say("failed", reason=str(error), damaged=damaged))
     else:
         return 0
     return 1

@@ -1,17 +1,18 @@
 """Drills: restore a backup to a scratch volume, compare every file, remove it again."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from backups import jobs
 from backups.actions import restores as actions
 from backups.agent.volumes import NEVER
 from backups.models import Drill, Outcome, VolumeBackup
-from backups.tasks.volumes import mount, restore_job
+from backups.tasks.volumes import mount, restore_job, was_cancelled
 from clusters import engine as engines
 from clusters.actions.nodes import record
 from clusters.gateway import on_node
@@ -22,7 +23,11 @@ from medstack.models.events import SYSTEM
 from medstack.operations import Kind, Step, Waiting, note, register
 
 Json = dict[str, Any]
-EVERY = timedelta(days=7)
+VolumeOf = tuple[int, str, str]
+# A drill that could not be done, or that somebody cancelled, is tried again another day.
+EVERY, AGAIN = timedelta(days=7), timedelta(days=1)
+# An older backup is no volume's newest: the volume is gone, or not backed up any more.
+FRESH = timedelta(hours=2)
 # So many scheduled ones run at once in the whole installation.
 AT_ONCE = 2
 
@@ -66,9 +71,12 @@ def compare(operation: Operation) -> Waiting | None:
     row = row_of(operation)
     backup = row.volume_backup
     assert row.node
-    found = jobs.follow(
-        operation, row.node, restore_job(backup, kind="drill"), mounts=[mount(scratch(row), backup)]
-    )
+    job, mounts = restore_job(backup, kind="drill"), [mount(scratch(row), backup)]
+    try:
+        found = jobs.follow(operation, row.node, job, mounts=mounts)
+    except jobs.DamagedBackup as error:
+        Drill.objects.filter(pk=row.pk).update(differences=[str(error)])
+        raise
     if isinstance(found, Waiting):
         return found
     differences = list(found["differences"])
@@ -95,7 +103,7 @@ def conclude(operation: Operation) -> Waiting | None:
 
 def undo(operation: Operation) -> None:
     """Remove the scratch volume and record why the backup is not proven."""
-    finish(operation, Outcome.FAILED)
+    finish(operation, Outcome.CANCELLED if was_cancelled(operation) else Outcome.FAILED)
 
 
 def finish(operation: Operation, outcome: Outcome) -> None:
@@ -106,14 +114,14 @@ def finish(operation: Operation, outcome: Outcome) -> None:
         with suppress(engines.EngineError), on_node(row.node, timeout=20) as engine:
             engine.volume_remove(scratch(row))
     now = timezone.now()
-    error = operation.error if outcome == Outcome.FAILED else ""
+    error = "" if outcome == Outcome.PASSED else operation.error
     changed = Drill.objects.filter(pk=row.pk, outcome=Outcome.RUNNING).update(
         outcome=outcome, ended_at=now, error=error
     )
     if not changed:
         return
-    # A node that does not answer, and a person who cancels, say nothing about the backup.
-    if not error.startswith(("Gave up", "Cancelled")):
+    # A node without room, a storage out of reach and a person who cancels say nothing about it.
+    if outcome == Outcome.PASSED or row.differences:
         VolumeBackup.objects.filter(pk=row.volume_backup_id).update(drilled_at=now, drilled=outcome)
     after = {"backup": str(row.volume_backup), **({"error": error} if error else {})}
     record(f"drill.{outcome}", row, row.volume_backup.cluster, by=SYSTEM, after=after)
@@ -122,28 +130,18 @@ def finish(operation: Operation, outcome: Outcome) -> None:
 def enqueue_drills() -> None:
     """Begin the drills that are due, a few at a time.
 
-    Each volume's newest backup is drilled once a week, and each month's final one once.
+    Each volume's newest backup is drilled once a week, and each month's final one once. A cluster
+    of which no node answers is left out: its drills would only keep the others' from beginning.
     """
     if not settings.BACKUPS or not settings.SCHEDULED_DRILLS:
         return
-    running = Drill.objects.filter(outcome=Outcome.RUNNING).count()
-    room = AT_ONCE - running
+    now = timezone.now()
+    room = AT_ONCE - Drill.objects.filter(outcome=Outcome.RUNNING).count()
     if room <= 0:
         return
-    since = timezone.now() - EVERY
-    tried = Drill.objects.filter(started_at__gt=since).values_list(
-        "volume_backup__cluster", "volume_backup__node_name", "volume_backup__volume_name"
-    )
-    done = set(tried)
-    fresh = VolumeBackup.objects.restorable().filter(due__gt=timezone.now() - timedelta(hours=2))
-    for backup in fresh.select_related("cluster__company").order_by("-due"):
-        key = (backup.cluster_id, backup.node_name, backup.volume_name)
-        if room and key not in done:
-            done.add(key)
-            room -= 1
-            begin(backup)
-    for backup in month_finals():
-        if room:
+    ready = {row.cluster_id for row in Node.objects.present() if row.status == "Ready"}
+    for backup in [*newest(now), *month_finals(now)]:
+        if room and backup.cluster_id in ready:
             room -= 1
             begin(backup)
 
@@ -154,17 +152,34 @@ def begin(backup: VolumeBackup) -> None:
         actions.drill(backup, by=SYSTEM, trigger=Drill.Trigger.SCHEDULED)
 
 
-def month_finals() -> list[VolumeBackup]:
+def volume_of(backup: VolumeBackup) -> VolumeOf:
+    """Return which volume of which node of which cluster a backup is of."""
+    return backup.cluster_id, backup.node_name, backup.volume_name
+
+
+def newest(now: datetime) -> list[VolumeBackup]:
+    """Return the newest backup of each volume of which none was drilled for a week."""
+    told = Q(outcome__in=(Outcome.RUNNING, Outcome.PASSED)) | ~Q(differences=[])
+    tried = Drill.objects.filter(told | Q(started_at__gt=now - AGAIN), started_at__gt=now - EVERY)
+    done = {volume_of(row.volume_backup) for row in tried.select_related("volume_backup")}
+    fresh = VolumeBackup.objects.restorable().filter(due__gt=now - FRESH, due__lte=now)
+    found: dict[VolumeOf, VolumeBackup] = {}
+    for backup in fresh.select_related("cluster__company").order_by("-due"):
+        found.setdefault(volume_of(backup), backup)
+    return [backup for key, backup in found.items() if key not in done]
+
+
+def month_finals(now: datetime) -> list[VolumeBackup]:
     """Return each volume's last backup of the month before this one that was never drilled."""
-    this = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    this = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     before = (this - timedelta(days=1)).replace(day=1)
     rows = VolumeBackup.objects.restorable().filter(due__gte=before, due__lt=this)
-    last: dict[tuple[int, str, str], VolumeBackup] = {}
+    last: dict[VolumeOf, VolumeBackup] = {}
     for row in rows.select_related("cluster__company").order_by("due"):
-        last[row.cluster_id, row.node_name, row.volume_name] = row
-    tried = Drill.objects.filter(volume_backup__in=last.values())
+        last[volume_of(row)] = row
+    tried = Drill.objects.filter(volume_backup__in=last.values(), started_at__gt=now - AGAIN)
     known = set(tried.values_list("volume_backup", flat=True))
-    return [row for row in last.values() if row.pk not in known]
+    return [row for row in last.values() if not row.drilled and row.pk not in known]
 
 
 register.add(

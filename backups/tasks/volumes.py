@@ -210,8 +210,13 @@ def undo(operation: Operation) -> None:
                 engine.volume_remove(row.volume_name)
     elif row.safety and operation.step >= BRINGING_BACK:
         note(operation, f"The volume is as far as the restore came; {row.safety} is its safety.")
-    cancelled = bool(operation.cancel_requested_by and operation.error.startswith("Cancelled"))
-    finish(row, Outcome.CANCELLED if cancelled else Outcome.FAILED, operation.error)
+    outcome = Outcome.CANCELLED if was_cancelled(operation) else Outcome.FAILED
+    finish(row, outcome, operation.error)
+
+
+def was_cancelled(operation: Operation) -> bool:
+    """Say whether it ended because somebody asked for that, not because it failed before."""
+    return bool(operation.cancel_requested_by) and operation.error.startswith("Cancelled")
 
 
 STEPS = (
