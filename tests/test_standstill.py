@@ -14,12 +14,14 @@ from backups import jobs
 from backups.models import Outcome, Repository, Restore, Snapshot, VolumeBackup
 from backups.tasks.due import enqueue_due
 from clusters.models import Cluster, Node, Service, Volume
+from medstack import operations
 from medstack.failures import Failure
 from medstack.models import Operation, User
 from tests.catalogues import filled, protected
 from tests.engines.conftest import run_due
 from tests.fake_engine import FakeEngine
 from tests.pages import SignIn
+from tests.scripted import Killed, time_passes
 from tests.unwell import attach, fake_engines, let_time_pass, replicas, service_on
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -137,6 +139,27 @@ def test_what_somebody_has_started_meanwhile_stays_as_it_is(
     run_due()
     assert replicas(fake, service) == 5
     assert not Operation.objects.filter(intent__has_key="replicas").exists()
+
+
+def test_a_worker_that_is_killed_while_they_stand_still_leaves_that_to_the_next(
+    restore: Restore, service: Service, fake: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after the Engine has stopped them, before anything else of it is kept."""
+    path = f"/services/{service.engine_id}/update"
+    fake.hold(path, lambda: monkeypatch.setattr(operations, "progress", killed), times=1)
+    whole = operations.progress
+
+    def killed(*_args: Any, **_more: Any) -> bool:
+        raise Killed
+
+    with pytest.raises(Killed):
+        run_due()
+    assert replicas(fake, service) == 0
+    monkeypatch.setattr(operations, "progress", whole)
+    time_passes(minutes=1)
+    assert operations.resume() == 1
+    assert ended(restore).error == "node-1: the disk is broken."
+    assert replicas(fake, service) == 3
 
 
 def test_a_container_of_nobodys_service_is_named_before_anything_stops(

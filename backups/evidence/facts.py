@@ -181,8 +181,7 @@ class Facts:
 
 def verification_of(row: dict[str, Any]) -> str:
     """Return how far a backup is proven, by the row's own rule."""
-    known = ("state", "drilled", "check_error", "checked_at", "suspicion")
-    return VolumeBackup(**{name: row[name] for name in known}).verification
+    return VolumeBackup(**{name: row[name] for name in VolumeBackup.PROOFS}).verification
 
 
 def compare(cluster: Cluster, window: Window, due: Window | None) -> Comparison:

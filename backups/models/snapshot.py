@@ -170,6 +170,9 @@ class VolumeBackup(models.Model):
         """Return the backup's page."""
         return reverse("volume_backup", args=[self.cluster.slug, self.pk])
 
+    # What the level of verification follows from.
+    PROOFS = ("state", "drilled", "check_error", "checked_at", "suspicion")
+
     @property
     def verification(self) -> str:
         """Return how far it is proven: recorded, plausible, checked, drilled, or failed."""

@@ -5,6 +5,7 @@ from typing import Any
 from django import template
 from django.utils import timezone
 
+from backups.levels import LEVELS
 from backups.models import Agent, Protection, Snapshot
 from backups.schedule import freshness
 from clusters.models import Cluster, Node
@@ -35,6 +36,12 @@ def protection_card(cluster: Cluster) -> dict[str, Any]:
 def agent_card(node: Node) -> dict[str, Any]:
     """Show the health and the version of a node's agent."""
     return {"agent": Agent.objects.filter(node=node).first()}
+
+
+@register.inclusion_tag("backups/level.html")
+def level(name: str) -> dict[str, Any]:
+    """Show how far a backup is proven."""
+    return {"level": LEVELS.get(name)}
 
 
 @register.inclusion_tag("backups/last_snapshot.html")

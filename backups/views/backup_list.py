@@ -36,19 +36,12 @@ CAPTURED = Q(state=VolumeBackup.State.CAPTURED)
 FAILED = Q(drilled=VolumeBackup.Drilled.FAILED) | ~Q(check_error="")
 DRILLED = Q(drilled=VolumeBackup.Drilled.PASSED)
 CHECKED = Q(checked_at__isnull=False)
-LEVELS = {
+REACHED = {
     "recorded": CAPTURED & ~FAILED & ~DRILLED & ~CHECKED & ~Q(suspicion=""),
     "plausible": CAPTURED & ~FAILED & ~DRILLED & ~CHECKED & Q(suspicion=""),
     "checked": CAPTURED & ~FAILED & ~DRILLED & CHECKED,
     "drilled": CAPTURED & ~FAILED & DRILLED,
     "failed": CAPTURED & FAILED,
-}
-KINDS = {
-    "recorded": "neutral",
-    "plausible": "neutral",
-    "checked": "ok",
-    "drilled": "ok",
-    "failed": "danger",
 }
 STATES = {"captured": "ok", "failed": "danger", "excluded": "neutral"}
 
@@ -112,8 +105,8 @@ def listed(
     if volume:
         rows = rows.filter(volume_name=volume)
     level = request.GET.get("verification", "")
-    if level in LEVELS:
-        rows = rows.filter(LEVELS[level])
+    if level in REACHED:
+        rows = rows.filter(REACHED[level])
     rule = request.GET.get("tier", "")
     if rule in RULES:
         rows = rows.filter(snapshot__in=[pk for pk, rules in kept.items() if rule in rules])
@@ -154,7 +147,7 @@ def filters(clusters: Sequence[Cluster]) -> list[Choice]:
     return [
         *found,
         Choice("state", "State", [("", "All states"), *VolumeBackup.State.choices]),
-        Choice("verification", "Verification", choices("All levels", LEVELS), applied=True),
+        Choice("verification", "Verification", choices("All levels", REACHED), applied=True),
         Choice("tier", "Kept by", choices("Any rule", RULES), applied=True),
         Choice(
             "purged",
@@ -176,7 +169,5 @@ def line(row: VolumeBackup, kept: Tiers) -> dict[str, Any]:
     return {
         "backup": row,
         "state_kind": STATES[row.state],
-        "level": row.verification.capitalize(),
-        "level_kind": KINDS.get(row.verification, "neutral"),
         "rules": kept.get(row.snapshot_id, ()) if present else (),
     }

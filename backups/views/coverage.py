@@ -32,12 +32,20 @@ def volumes_of(cluster: Cluster) -> dict[VolumeKey, Volume]:
     }
 
 
+def last_good(cluster: Cluster) -> dict[VolumeKey, VolumeBackup]:
+    """Return the newest backup that could be restored of each volume."""
+    good = VolumeBackup.objects.restorable().filter(cluster=cluster).order_by()
+    latest = good.values("node_name", "volume_name").annotate(latest=Max("due"))
+    wanted = {VolumeKey(one["node_name"], one["volume_name"]): one["latest"] for one in latest}
+    rows = good.filter(due__in=set(wanted.values())).select_related("cluster")
+    found = {VolumeKey(row.node_name, row.volume_name): row for row in rows.order_by("due")}
+    return {key: found[key] for key in wanted}
+
+
 def covered(cluster: Cluster) -> list[deciding.Row]:
     """Return the state of every volume of a cluster."""
     volumes = volumes_of(cluster)
-    good = VolumeBackup.objects.restorable().filter(cluster=cluster).order_by()
-    latest = good.values("node_name", "volume_name").annotate(latest=Max("due"))
-    backups = {VolumeKey(one["node_name"], one["volume_name"]): one["latest"] for one in latest}
+    backups = {key: one.due for key, one in last_good(cluster).items()}
     policies = VolumePolicy.objects.filter(cluster=cluster).exclude(excluded_reason="")
     exclusions = {
         VolumeKey(one.node_name, one.volume_name): one.excluded_reason for one in policies
@@ -56,10 +64,17 @@ def coverage(request: HttpRequest, slug: str) -> HttpResponse:
     rows = sorted(covered(cluster), key=lambda row: (order.index(row.state), row.key))
     counts = [(state, KINDS[state], sum(row.state == state for row in rows)) for state in order]
     protection = Protection.objects.filter(cluster=cluster).first()
+    newest = last_good(cluster)
     context = frame(request, cluster, TAB)
     context |= {
         "rows": [
-            {"row": row, "kind": KINDS[row.state], "volume": volumes[row.key]} for row in rows
+            {
+                "row": row,
+                "kind": KINDS[row.state],
+                "volume": volumes[row.key],
+                "backup": newest.get(row.key),
+            }
+            for row in rows
         ],
         "counts": counts,
         "protection": protection,

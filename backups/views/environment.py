@@ -16,6 +16,7 @@ from backups.target import Case, case_of, manifest_of, places_of, suggested
 from backups.views.frame import frame
 from backups.views.snapshots import snapshot_for
 from backups.wanted import environment_of, old_nodes
+from clusters.actions.nodes import record
 from clusters.models import Cluster
 from medstack import access
 from medstack.failures import Failure
@@ -116,6 +117,7 @@ def restore_report(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     row = get_object_or_404(Restore, pk=pk, cluster=cluster, mode=Restore.Mode.ENVIRONMENT)
     if "report" not in row.result:
         raise Http404
+    record("restore.report_downloaded", row, cluster, by=access.actor(request))
     content = json.dumps(row.result["report"], indent=1, ensure_ascii=False)
     response = HttpResponse(content, content_type="application/json")
     response["Content-Disposition"] = f'attachment; filename="restore-{row.pk}.json"'

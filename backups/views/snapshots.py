@@ -1,6 +1,7 @@
 """Pages of snapshots: all of a cluster, one with everything in it, and a new one at once."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -12,8 +13,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from backups import keeping
 from backups.actions import snapshots as actions
-from backups.models import Snapshot
+from backups.levels import lowest
+from backups.models import Snapshot, VolumeBackup
 from backups.views.frame import frame
+from clusters.actions.nodes import record
 from clusters.models import Cluster
 from clusters.views import docker
 from medstack import access
@@ -28,6 +31,7 @@ COLUMNS = (
     Column("Volumes", "volumes_count", numeric=True),
     Column("Size", "bytes", numeric=True),
     Column("New data", "added_bytes", numeric=True),
+    Column("Verification"),
     Column("Kept because"),
 )
 KINDS = {
@@ -55,16 +59,30 @@ def snapshots(request: HttpRequest, slug: str) -> HttpResponse:
         ),
         sort="-due",
     )
-    kept = keeping.reasons_for(cluster)
-    listing.page.object_list = [line(row, kept) for row in listing.page.object_list]
+    kept, proven = keeping.reasons_for(cluster), proven_of(listing.page.object_list)
+    listing.page.object_list = [line(row, kept, proven) for row in listing.page.object_list]
     context = frame(request, cluster, TAB) | docker.running(cluster, "snapshot")
     context |= {"listing": listing, "protection": getattr(cluster, "protection", None)}
     return render(request, "backups/snapshots.html", context)
 
 
-def line(row: Snapshot, kept: keeping.Reasons) -> dict[str, Any]:
+def proven_of(rows: Iterable[Snapshot]) -> dict[int, str]:
+    """Return how far all volumes of each snapshot are proven."""
+    found: dict[int, list[str]] = {}
+    backups = VolumeBackup.objects.filter(snapshot__in=[row.pk for row in rows], purged_at=None)
+    for one in backups.only("snapshot_id", *VolumeBackup.PROOFS).iterator():
+        found.setdefault(one.snapshot_id, []).append(one.verification)
+    return {pk: lowest(levels) for pk, levels in found.items()}
+
+
+def line(row: Snapshot, kept: keeping.Reasons, proven: dict[int, str]) -> dict[str, Any]:
     """Return one line of the list."""
-    return {"snapshot": row, "kind": KINDS[Snapshot.State(row.state)], "kept": kept.get(row.pk, ())}
+    return {
+        "snapshot": row,
+        "kind": KINDS[Snapshot.State(row.state)],
+        "kept": kept.get(row.pk, ()),
+        "level": proven.get(row.pk, ""),
+    }
 
 
 def snapshot_for(
@@ -124,6 +142,7 @@ def manifest(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     found = snapshot_for(request, slug, pk, access.OPERATE)
     if not found.manifest:
         raise Http404
+    record("snapshot.manifest_downloaded", found, found.cluster, by=access.actor(request))
     response = HttpResponse(found.manifest.encode(), content_type="application/json")
     name = f"{found.cluster.slug}-{found.due:%Y%m%dT%H%M%SZ}.json"
     response["Content-Disposition"] = f'attachment; filename="{name}"'

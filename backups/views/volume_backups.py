@@ -6,20 +6,13 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from backups import keeping
+from backups.levels import LEVELS, NOTHING
 from backups.models import VolumeBackup
 from backups.views.frame import frame
 from clusters.views import docker
 from medstack import access
 
 TAB = "volume_backups"
-LEVELS = {
-    "recorded": ("Recorded", "warning", "It is stored, but it shrank strangely; look at it."),
-    "plausible": ("Plausible", "info", "It is stored, and its size is like the one before."),
-    "checked": ("Checked", "ok", "All of its data was read back and is what was stored."),
-    "drilled": ("Drilled", "ok", "It was restored and compared file by file."),
-    "failed": ("Failed", "danger", "It could not be read back as it was stored."),
-    "": ("—", "neutral", "There is nothing to verify."),
-}
 
 
 def backup_for(
@@ -37,12 +30,11 @@ def volume_backup(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show a backup with its proofs and restores."""
     found = backup_for(request, slug, pk)
     found.snapshot.cluster = found.cluster
-    word, kind, meaning = LEVELS[found.verification]
     context = frame(request, found.cluster, TAB, within=True)
     context |= docker.of_target(found.cluster, "volumebackup", [found.pk])
     context |= {
         "backup": found,
-        "level": {"word": word, "kind": kind, "meaning": meaning},
+        "level": LEVELS.get(found.verification, NOTHING),
         "is_restorable": found.state == VolumeBackup.State.CAPTURED and not found.purged_at,
         "kept": keeping.said(keeping.reasons_for_volumes(found.cluster).get(found.pk, ())),
         "drills": found.drills.select_related("node")[:10],

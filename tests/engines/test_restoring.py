@@ -1,6 +1,9 @@
 """Backups through the pages, on real nodes: taken, proven, brought back, expired."""
 
+import io
 import json
+from collections.abc import Iterator
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,9 @@ from backups.models import (
     VolumeBackup,
 )
 from backups.tasks.adoption import look
+from clusters import local
 from clusters.gateway import on_node
-from clusters.models import Volume
+from clusters.models import Cluster, Volume
 from medstack.models import Event
 from tests.engines.acting import deploy
 from tests.engines.conftest import IMAGE, World, work_until
@@ -82,6 +86,20 @@ def cluster(world: World, repository_server: Path) -> World:
     world.done()
     run_on(world, "one", "data", SCRIPT)
     return world
+
+
+@pytest.fixture(scope="module")
+def elsewhere(cluster: World) -> Iterator[World]:
+    """Another cluster of the same company, with a node of its own."""
+    found = copy(cluster)
+    found.client.post("/clusters/new/", {"name": "Elsewhere", "company": found.company.pk})
+    found.cluster = Cluster.objects.get(company=found.company, name="Elsewhere")
+    found.url = f"/clusters/{found.cluster.slug}/"
+    found.add_node("far")
+    found.done()
+    found.load_images()
+    yield found
+    local.destroy(found.node("far").local_name)
 
 
 def take(world: World) -> Snapshot:
@@ -170,9 +188,67 @@ def test_a_volume_comes_back_as_a_new_one_on_another_node(cluster: World) -> Non
     assert listing(cluster, "two", "back") == listing(cluster, "one", "data")
     row = Restore.objects.get(volume_name="back")
     assert row.outcome == "passed"
-    assert row.result["files"] == row.expected["files"]
+    counts = {name: row.result[name] for name in ("files", "bytes")}
+    assert counts == row.expected
     assert row.requested_by == cluster.user
     assert "Passed" in cluster.page(f"backups/restores/{row.pk}/")
+
+
+def test_a_volume_comes_back_on_a_node_of_another_cluster_by_command_line(
+    cluster: World, elsewhere: World
+) -> None:
+    said = io.StringIO()
+    call_command(
+        "restore",
+        "volume",
+        f"{cluster.cluster.slug}/one/data",
+        f"--to={elsewhere.cluster.slug}/far",
+        "--name=moved",
+        "--wait",
+        stdout=said,
+    )
+    assert "MB" in said.getvalue() and "as the manifest says" in said.getvalue()
+    assert listing(elsewhere, "far", "moved") == listing(cluster, "one", "data")
+    row = Restore.objects.get(volume_name="moved")
+    assert (row.cluster, row.snapshot.cluster) == (elsewhere.cluster, cluster.cluster)
+
+
+def test_a_node_without_room_refuses_before_anything_is_saved_or_stopped(cluster: World) -> None:
+    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
+    assert backup
+    one = cluster.node("one")
+    small = {"type": "tmpfs", "device": "tmpfs", "o": "size=64m"}
+    with on_node(one) as engine:
+        engine.volume_create({"Name": "small", "Driver": "local", "DriverOpts": small})
+    cluster.refresh()
+    url = f"backups/volumes/{backup.pk}/restore/"
+    cluster.post(url, node=one.pk, mode="over", name="small", confirmation="small")
+    said = cluster.failed()
+    assert "one has no room: the backup needs 3 MB" in said and "Nothing was changed" in said
+    assert not Snapshot.objects.filter(trigger="safety").exists()
+    with on_node(one) as engine:
+        engine.volume_remove("small")
+
+
+def test_a_cancelled_restore_removes_what_it_began(cluster: World) -> None:
+    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
+    assert backup
+    two = cluster.node("two")
+    cluster.post(f"backups/volumes/{backup.pk}/restore/", node=two.pk, mode="new", name="dropped")
+    operation = cluster.last()
+
+    def has_begun() -> bool:
+        with on_node(two) as engine:
+            return "dropped" in {one["Name"] for one in engine.volumes()}
+
+    work_until(has_begun)
+    assert "Cancel it" in cluster.client.get(operation.url).text
+    cluster.client.post(f"/operations/{operation.pk}/cancel/")
+    assert f"Cancelled by {cluster.user.email}" in cluster.failed()
+    assert Restore.objects.get(volume_name="dropped").outcome == "cancelled"
+    assert not has_begun()
+    with on_node(two) as engine:
+        assert not engine.containers(all=True, filters={"name": ["medstack-op-"]})
 
 
 def test_an_existing_volume_is_not_touched_without_its_name(cluster: World) -> None:
@@ -330,7 +406,7 @@ def test_a_corrupted_pack_is_found_by_check_and_drill_which_name_the_backup(
     packs[0].write_bytes(bytes(content))
     cluster.post("backups/repository/check/")
     said = cluster.failed()
-    assert "damaged" in said
+    assert "damaged" in said and str(backup) in said
     assert RepositoryCheck.objects.filter(repository=row, state="failed").exists()
     backup.refresh_from_db()
     assert backup.check_error
@@ -338,9 +414,11 @@ def test_a_corrupted_pack_is_found_by_check_and_drill_which_name_the_backup(
     cluster.refresh()
     cluster.post(f"backups/volumes/{backup.pk}/drill/")
     said = cluster.failed()
-    assert cluster.last().kind == "volume.drill"
+    drill = cluster.last()
+    assert (drill.kind, drill.target_name) == ("volume.drill", f"Drill of {backup}")
     backup.refresh_from_db()
     assert backup.drilled == "failed", said
+    assert "damaged" in Drill.objects.latest("pk").differences[0]
 
 
 def size_of(path: Path) -> int:
