@@ -1,9 +1,11 @@
-"""Rules for every response: a strict content policy, and no work before an account is safe."""
+"""Rules for every request: no null characters, a strict content policy, and safe accounts only."""
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
+from django.views.defaults import bad_request
 
 from medstack.identity import has_second_factor, needs_second_factor
 from medstack.models import User
@@ -27,6 +29,20 @@ def content_security_policy(get_response: Answer) -> Answer:
         response = get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
+
+    return middleware
+
+
+def without_null_characters(get_response: Answer) -> Answer:
+    """Refuse an address that PostgreSQL could not look for: it takes no null characters."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if "\0" not in request.path and "%00" not in request.META.get("QUERY_STRING", ""):
+            return get_response(request)
+        if request.path.startswith("/api/"):
+            refusal = {"error": "An address holds no null characters.", "fields": {}}
+            return JsonResponse(refusal, status=400)
+        return bad_request(request, BadRequest())
 
     return middleware
 

@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "medstack.middleware.content_security_policy",
+    "medstack.middleware.without_null_characters",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -161,6 +162,15 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "20/m/ip,5/5m/key",
     "reauthenticate": "5/m/user",
 }
+# Programs, in a minute: wrong tokens from one address, and requests with one token.
+API_GUESSES, API_CALLS = 20, 600
+# Who shows one of these may read the numbers of the whole installation; without a file, nobody.
+METRICS_TOKEN_FILE = env.text("MEDSTACK_METRICS_TOKEN_FILE", "")
+METRICS_TOKENS = (
+    env.secret_lines("MEDSTACK_METRICS_TOKEN_FILE", Path(METRICS_TOKEN_FILE))
+    if METRICS_TOKEN_FILE
+    else []
+)
 MFA_ADAPTER = "medstack.identity.SecondFactors"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -233,6 +243,8 @@ REPOSITORY_HOST = env.text("MEDSTACK_REPOSITORY_HOST", "")
 SCHEDULED_DRILLS = env.boolean("MEDSTACK_SCHEDULED_DRILLS", default=True)
 # In which days, weeks and months of retention end.
 POLICY_ZONE = env.text("MEDSTACK_POLICY_ZONE", "UTC")
+# Sockets of this machine, or folders with some, that may be attached as nodes' endpoints.
+UNIX_ENDPOINTS = env.words("MEDSTACK_UNIX_ENDPOINTS")
 # The agent's image; empty: made here and loaded into the nodes.
 AGENT_IMAGE = env.text("MEDSTACK_AGENT_IMAGE", "")
 # Which name server says where domains lead; empty: the system's.
@@ -245,7 +257,13 @@ LAB_PLAIN_NETWORK = env.boolean("MEDSTACK_LAB_PLAIN_NETWORK")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "()": "medstack.redaction.Formatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {"django-q": {"level": "WARNING"}},

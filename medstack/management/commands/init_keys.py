@@ -2,20 +2,30 @@
 
 import os
 import secrets
+from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandParser
 
 
 class Command(BaseCommand):
-    """Create the key files that are missing; existing ones are never touched."""
+    """Create the key files that are missing; existing ones are never touched.
+
+    With --new-field-key, put a new key before the others; `encrypt_anew` then makes use of it.
+    """
 
     help = __doc__
     requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Offer to begin a rotation."""
+        parser.add_argument(
+            "--new-field-key", action="store_true", help="put a new field key before the others"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write each missing key so that only its owner can read it."""
@@ -33,6 +43,23 @@ class Command(BaseCommand):
             with os.fdopen(handle, "w") as file:
                 file.write(key + "\n")
             self.stdout.write(f"Created {path}")
+        if options["new_field_key"]:
+            put_before(settings.FIELD_KEYS_FILE, Fernet.generate_key().decode())
+            self.stdout.write(f"A new key is the first in {settings.FIELD_KEYS_FILE}")
+
+
+def put_before(path: Path, key: str) -> None:
+    """Put a key before those in a file; a crash leaves the old file or the new one, never half."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(f"{key}\n{path.read_text()}")
+        file.flush()
+        os.fsync(file.fileno())
+    owner = path.stat()
+    os.chown(fresh, owner.st_uid, owner.st_gid)
+    fresh.replace(path)
 
 
 def signing_key() -> str:
