@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from clusters.ingress.wire import forbidden
 from medstack.failures import Failure
 
 DOCKER_HUB = "docker.io"
@@ -119,6 +121,11 @@ def check_host(host: str) -> None:
         raise InvalidReference(f"“{host}” is not a registry's host.")
     if match[1] and not 1 <= int(match[1]) <= 65535:
         raise InvalidReference(f"The port {match[1]} is not between 1 and 65535.")
+    bare = host.removesuffix(f":{match[1]}").strip("[]") if match[1] else host.strip("[]")
+    with suppress(ValueError):
+        if forbidden(bare, allow_private=True):
+            # A cloud hands its machine's credentials to whoever asks there.
+            raise InvalidReference(f"{bare} is not a registry's address.")
 
 
 def check_path(path: str) -> None:

@@ -38,6 +38,13 @@ def without_backups() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def engines_of_this_machine() -> Iterator[None]:
+    """Let Engines be attached by their sockets; tests/test_reach.py is about those that may not."""
+    with override_settings(UNIX_ENDPOINTS=["/"]):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def quick_passwords() -> Iterator[None]:
     """Hash passwords quickly: a slow hash protects nobody here."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):

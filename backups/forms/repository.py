@@ -2,15 +2,21 @@
 
 import json
 import re
+from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 
 from backups.models import Repository
+from clusters.engine import Refused, Unreachable
+from clusters.engine.endpoint import HOST, USER
+from clusters.engine.sockets import resolve
 
 KEY = forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"})
 SECRET = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"})
 
+LOOKUP_SECONDS = 2.0
 PREFIXES = {
     Repository.Kind.REST.value: "rest:http",
     Repository.Kind.S3.value: "s3:",
@@ -92,6 +98,8 @@ class RepositoryForm(forms.Form):
         prefix = PREFIXES[str(kind)]
         if not url.startswith(prefix):
             self.add_error("url", f"An address of this kind begins with {prefix}.")
+        else:
+            self.judge("url", url)
         if kind == Repository.Kind.SFTP:
             return self.clean_ssh(values)
         if "@" in url:
@@ -112,10 +120,33 @@ class RepositoryForm(forms.Form):
             self.add_error("node_url", f"An address of this kind begins with {PREFIXES[kind]}.")
         elif "@" in url:
             self.add_error("node_url", "Write the credentials into their own fields.")
+        elif url:
+            self.judge("node_url", url)
+
+    def judge(self, field: str, url: str) -> None:
+        """Refuse a host that ssh would take for an option, and one that no storage has."""
+        bare = url.removeprefix("rest:").removeprefix("s3:")
+        try:
+            parts = urlsplit(bare if "://" in bare else f"https://{bare}")
+            host, port = parts.hostname or "", parts.port or 0
+        except ValueError:
+            host, port = "", 0
+        if not HOST.fullmatch(host):
+            self.add_error(field, f"“{host}” is not a valid host.")
+            return
+        try:
+            resolve(host, port, monotonic() + LOOKUP_SECONDS)
+        except Refused as error:
+            self.add_error(field, str(error))
+        except Unreachable:
+            # The test that follows says so, in its own words.
+            return
 
     def clean_ssh(self, values: dict[str, Any]) -> dict[str, Any]:
         """Ask for two keys, and for the one host key that is accepted."""
-        if not re.fullmatch(r"sftp://[^\s/@:]+@[^\s/:]+(:\d+)?//[^\s]+", values.get("url", "")):
+        if not re.fullmatch(
+            rf"sftp://{USER.pattern}@[^\s/:]+(:\d+)?//[^\s]+", values.get("url", "")
+        ):
             self.add_error("url", "Write it as sftp://user@host:22//path.")
         for name in ("console_key", "node_key", "host_key"):
             if not values.get(name):

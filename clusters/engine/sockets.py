@@ -8,7 +8,8 @@ import threading
 import time
 from typing import Any
 
-from clusters.engine.errors import Unreachable
+from clusters.engine.errors import Refused, Unreachable
+from clusters.ingress.wire import forbidden
 
 # What getaddrinfo answers.
 Found = list[tuple[Any, ...]]
@@ -113,9 +114,12 @@ def shake_hands(wrapped: ssl.SSLSocket, deadline: float) -> TlsSocket:
 
 
 def resolve(host: str, port: int, deadline: float) -> Found:
-    """Look up a host's addresses; the system's resolver knows no time-out, so a thread asks it."""
+    """Look up a host's addresses, and refuse one that no Engine has.
+
+    The system's resolver knows no time-out, so a thread asks it.
+    """
     if is_address(host):
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        return judged(host, list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
     answers: queue.SimpleQueue[Found | OSError] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -131,7 +135,15 @@ def resolve(host: str, port: int, deadline: float) -> Found:
         raise Unreachable(f"The name “{host}” cannot be looked up in time.") from None
     if isinstance(answer, OSError):
         raise Unreachable(f"The name “{host}” cannot be found.")
-    return answer
+    return judged(host, answer)
+
+
+def judged(host: str, found: Found) -> Found:
+    """Refuse addresses by which somebody would make the console ask for a cloud's credentials."""
+    for *_, address in found:
+        if forbidden(str(address[0]), allow_private=True):
+            raise Refused(f"“{host}” is at {address[0]}, where the console connects to nothing.")
+    return found
 
 
 def is_address(host: str) -> bool:

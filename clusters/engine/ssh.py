@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from clusters.engine.endpoint import HOST, Address
 from clusters.engine.errors import EngineError, Refused, Unreachable
 from clusters.engine.memory import MemoryFile
-from clusters.engine.sockets import PlainSocket, remaining
+from clusters.engine.sockets import PlainSocket, remaining, resolve
 
 # The name under which the host key is pinned, whatever the host is called.
 ALIAS = "medstack-node"
@@ -74,6 +74,7 @@ class SshTunnel:
     def dial(self, deadline: float) -> PlainSocket:
         """Return a socket whose other end is the Engine; errors show at the first read."""
         self._forget_ended()
+        resolve(self._address.host, self._address.port, deadline)
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(

@@ -1,5 +1,6 @@
 """What a person types to create a cluster or a node."""
 
+import os
 import re
 from ipaddress import IPv4Address
 from typing import Any
@@ -17,6 +18,21 @@ from clusters.page_reads import ask
 from medstack.models import Company
 
 HOST_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+NOT_OPEN = (
+    "Engines on the console's own machine can only be attached where whoever runs the console "
+    "allows it (MEDSTACK_UNIX_ENDPOINTS)."
+)
+
+
+def is_open(path: str) -> bool:
+    """Say whether a socket of this machine may be attached.
+
+    Whoever has an Engine of this machine is root on it, and the sockets of other companies' local
+    nodes are here, too.
+    """
+    real = os.path.realpath(path)
+    allowed = (os.path.realpath(one).rstrip("/") for one in settings.UNIX_ENDPOINTS)
+    return any(real == one or real.startswith(f"{one}/") for one in allowed)
 
 
 class ClusterForm(forms.Form):
@@ -96,7 +112,8 @@ class AttachForm(NodeForm):
     endpoint_url = forms.CharField(
         label="Endpoint",
         max_length=255,
-        help_text="unix:///var/run/docker.sock, ssh://user@host or tcp://host:2376",
+        help_text="ssh://user@host or tcp://host:2376; unix:///var/run/docker.sock for an Engine "
+        "beside the console, where whoever runs the console allows it.",
     )
     address = forms.GenericIPAddressField(
         label="Address",
@@ -192,6 +209,8 @@ class AttachForm(NodeForm):
         for name, message in self.NEEDED.get(scheme, {}).items():
             if not cleaned.get(name):
                 self.add_error(name, message)
+        if scheme == "unix" and not is_open(url.removeprefix("unix://")):
+            self.add_error("endpoint_url", NOT_OPEN)
         if Node.objects.present().filter(endpoint_url=url).exists():
             self.add_error("endpoint_url", "This Engine is a node already.")
         if not self.errors:
