@@ -9,6 +9,7 @@ from backups.views import (
     coverage,
     environment,
     evidence,
+    metrics,
     repository,
     restores,
     retention,
@@ -22,6 +23,7 @@ SNAPSHOT = f"{BACKUPS}snapshots/<int:pk>/"
 BACKUP = f"{BACKUPS}volumes/<int:pk>/"
 
 urlpatterns: list[URLPattern] = [
+    path("metrics", metrics.metrics, name="metrics"),
     path(BACKUPS, snapshots.snapshots, name="snapshots"),
     path(f"{BACKUPS}snapshots/now/", snapshots.snapshot_now, name="snapshot_now"),
     path(SNAPSHOT, snapshots.snapshot, name="snapshot"),

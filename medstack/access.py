@@ -6,7 +6,7 @@ from typing import Any
 
 from allauth.account.internal.flows.reauthentication import is_reauthentication_required
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from clusters.models import Cluster, Node, Service
-from medstack.models import Company, Event, Membership, Operation, User
+from medstack.models import AccessToken, Company, Event, Membership, Operation, User
 from medstack.models.events import Actor
 
 Role = Membership.Role
@@ -52,7 +52,14 @@ def user_of(request: HttpRequest) -> User:
 def actor(request: HttpRequest) -> Actor:
     """Return who acts in this request, and from where."""
     user = request.user if isinstance(request.user, User) else None
-    return Actor(user=user, address=address_of(request.META))
+    token = token_of(request)
+    return Actor(user=user, address=address_of(request.META), token=token.name if token else "")
+
+
+def token_of(request: HttpRequest) -> AccessToken | None:
+    """Return the token by which a program asks; a person at a browser has none."""
+    token = getattr(request, "access_token", None)
+    return token if isinstance(token, AccessToken) else None
 
 
 def address_of(meta: dict[str, Any]) -> str | None:
@@ -69,9 +76,21 @@ def companies_for(user: User, roles: tuple[str, ...] = READ) -> QuerySet[Company
     return Company.objects.filter(memberships__user=user, memberships__role__in=roles)
 
 
+def companies_of(request: HttpRequest, roles: tuple[str, ...] = READ) -> QuerySet[Company]:
+    """Return the companies in which the one who asks has one of the roles.
+
+    A token opens its own company alone, and nothing that its person may not do themselves.
+    """
+    found = companies_for(user_of(request), roles)
+    token = token_of(request)
+    if token is None:
+        return found
+    return found.filter(pk=token.company_id) if token.role in roles else found.none()
+
+
 def clusters_for(request: HttpRequest, roles: tuple[str, ...] = READ) -> QuerySet[Cluster]:
     """Return the clusters that the user may see."""
-    return Cluster.objects.filter(company__in=companies_for(user_of(request), roles))
+    return Cluster.objects.filter(company__in=companies_of(request, roles))
 
 
 def cluster_for(request: HttpRequest, slug: str, roles: tuple[str, ...] = READ) -> Cluster:
@@ -103,12 +122,18 @@ def service_for(
 
 def operations_for(request: HttpRequest, roles: tuple[str, ...] = READ) -> QuerySet[Operation]:
     """Return the operations of the user's companies."""
-    return Operation.objects.filter(company__in=companies_for(user_of(request), roles))
+    return Operation.objects.filter(company__in=companies_of(request, roles))
+
+
+def tokens_for(request: HttpRequest) -> QuerySet[AccessToken]:
+    """Return the user's own tokens, and all of those by which programs reach what they own."""
+    user = user_of(request)
+    return AccessToken.objects.filter(Q(user=user) | Q(company__in=companies_for(user, OWN)))
 
 
 def events_for(request: HttpRequest) -> QuerySet[Event]:
     """Return the audit records of the user's companies."""
-    return Event.objects.filter(company__in=companies_for(user_of(request)))
+    return Event.objects.filter(company__in=companies_of(request))
 
 
 def memberships_of(request: HttpRequest) -> list[Membership]:
@@ -123,6 +148,9 @@ def memberships_of(request: HttpRequest) -> list[Membership]:
 
 def may(request: HttpRequest, company: Company, roles: tuple[str, ...] = OPERATE) -> bool:
     """Say whether the user has one of the roles in the company; pages hide buttons by it."""
+    token = token_of(request)
+    if token and (token.company_id != company.pk or token.role not in roles):
+        return False
     return any(
         one.company_id == company.pk and one.role in roles for one in memberships_of(request)
     )

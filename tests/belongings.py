@@ -15,20 +15,24 @@ from django.utils import timezone
 from backups.models import Repository, Restore, Snapshot, VolumeBackup
 from clusters.models import Cluster, Config, Network, Node, Registry, Secret, Service, Task, Volume
 from medstack import operations
-from medstack.models import Company, Event, Invitation, Operation, User
+from medstack.models import AccessToken, Company, Event, Invitation, Operation, User
 from medstack.models.events import Actor
 from tests.running import running_service
 from tests.signing import sign_in
+
+DAY = timedelta(days=1)
 
 
 def addresses(patterns: list[Any] | None = None, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield the name and the pattern of every address there is, but the support site's own."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         here = f"{path}{pattern.pattern}"
-        if getattr(pattern, "namespace", None) == "admin":
+        namespace = getattr(pattern, "namespace", None)
+        if namespace == "admin":
             continue
         if isinstance(pattern, URLResolver):
-            yield from addresses(pattern.url_patterns, here)
+            for name, whole in addresses(pattern.url_patterns, here):
+                yield f"{namespace}:{name}" if namespace and name else name, whole
         else:
             assert isinstance(pattern, URLPattern)
             yield pattern.name or "", here
@@ -51,16 +55,21 @@ class Belongings:
     invitation: Invitation
     backup: VolumeBackup
     restore: Restore
+    token: AccessToken
 
     def url(self, name: str) -> str:
         """Return the address of one of the company's pages."""
         pattern = dict(addresses())[name]
         if "<" not in pattern:
             return reverse(name)
-        if name in ("operation", "cancel_operation"):
+        if name in ("operation", "cancel_operation", "api:operation"):
             return reverse(name, args=[self.operation.pk])
         if name in ("mfa_edit_webauthn", "mfa_remove_webauthn"):
             return reverse(name, args=[0])
+        if name == "unknown_address":
+            return reverse(name, args=["v0/nothing"])
+        if name == "revoke_token":
+            return reverse(name, args=[self.token.pk])
         if name == "change_member":
             return reverse(name, args=[self.company.memberships.get(role="owner").pk])
         if name == "revoke_invitation":
@@ -88,6 +97,11 @@ class Belongings:
             "backups/coverage/<int:pk>": self.volume.pk,
             "backups/volumes/<int:pk>": self.backup.pk,
             "backups/restores/<int:pk>": self.restore.pk,
+            "services/<name>": self.service.name,
+            "secrets/<name>": self.secret.name,
+            "snapshots/<pk>": self.backup.snapshot.pk,
+            "volume-backups/<pk>": self.backup.pk,
+            "restores/<pk>": self.restore.pk,
         }
         return [key for part, key in keys.items() if part in pattern]
 
@@ -141,7 +155,7 @@ def belongings(company: Company, mark: str, by: User) -> Belongings:
             email=f"{mark}@invited.example",
             token_sha256=mark,
             invited_by=by,
-            expires_at=now + timedelta(days=1),
+            expires_at=now + DAY,
         ),
         backup=backup,
         restore=Restore.objects.create(
@@ -152,6 +166,9 @@ def belongings(company: Company, mark: str, by: User) -> Belongings:
             node=node,
             volume_name=f"{mark}-restored",
             requested_by_name=by.email,
+        ),
+        token=AccessToken.objects.create(
+            user=by, company=company, name=f"{mark}-token", sha256=mark, expires_at=now + DAY
         ),
     )
 

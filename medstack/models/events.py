@@ -11,18 +11,21 @@ from medstack.models.people import Company, User
 
 @dataclass(frozen=True)
 class Actor:
-    """The one who acts: a user at an address, or the console itself."""
+    """The one who acts: a user at an address, a token of theirs, or the console itself."""
 
     user: User | None = None
     address: str | None = None
     is_support: bool = False
+    token: str = ""
 
     @property
     def name(self) -> str:
         """Return the name that the record keeps even if the user is renamed later."""
         if self.user is None:
             return "MedStack Control"
-        return f"{self.user.email[:238]} (support staff)" if self.is_support else self.user.email
+        if self.is_support:
+            return f"{self.user.email[:238]} (support staff)"
+        return f"{self.user.email[:180]} (token {self.token})" if self.token else self.user.email
 
 
 SYSTEM = Actor()

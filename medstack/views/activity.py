@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -66,5 +66,9 @@ def cancel_operation(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
     """Answer whether the console can serve: its database answers a query."""
-    connection.ensure_connection()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return JsonResponse({"status": "The database does not answer."}, status=503)
     return JsonResponse({"status": "ok"})
