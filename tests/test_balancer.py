@@ -199,6 +199,13 @@ def test_traefik_stands_on_its_node_without_the_docker_socket() -> None:
     assert container["CapabilityDrop"] == ["ALL"]
 
 
+def test_only_a_load_balancer_that_is_silent_for_more_than_a_minute_is_replaced() -> None:
+    check = traefik()["TaskTemplate"]["ContainerSpec"]["Healthcheck"]
+
+    assert check["Retries"] * check["Timeout"] > 60 * 10**9
+    assert check["Interval"] <= 5 * 10**9, "a new one is soon known to be well"
+
+
 def test_the_socket_proxy_is_on_a_private_network_without_ports() -> None:
     spec = balancer.socket_spec(SETTINGS, NODE, rules_config="rules-1")
     task = spec["TaskTemplate"]

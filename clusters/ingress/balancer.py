@@ -220,8 +220,10 @@ def traefik_spec(
                 "--ping.entrypoint=ping",
             ],
             "Interval": 5 * SECOND,
-            "Timeout": 3 * SECOND,
-            "Retries": 3,
+            # On a busy machine the question itself takes seconds. Ended for that, the balancer
+            # would take every domain with it: only one that is silent for long is replaced.
+            "Timeout": 15 * SECOND,
+            "Retries": 6,
             "StartPeriod": 20 * SECOND,
         },
     }
