@@ -22,7 +22,15 @@ from clusters.models import (
     Task,
     Volume,
 )
-from medstack.models import Company, Event, Invitation, Membership, Operation, User
+from medstack.models import (
+    AccessToken,
+    Company,
+    Event,
+    Invitation,
+    Membership,
+    Operation,
+    User,
+)
 from medstack.models.events import Actor
 from tests.belongings import Belongings, addresses, belongings
 from tests.pages import SignIn
@@ -48,6 +56,7 @@ LISTS = {
     "secrets",
     "services",
     "snapshots",
+    "tokens",
     "volume_backups",
     "volumes",
 }
@@ -209,6 +218,13 @@ def happened(ours: Belongings, volume: Volume, number: int, by: User) -> None:
         )
     person = User.objects.create(email=f"person-{number}@ours.example")
     Membership.objects.create(user=person, company=ours.company, role="operator")
+    AccessToken.objects.create(
+        user=person,
+        company=ours.company,
+        name=f"token-{number}",
+        sha256=f"token-{number}",
+        expires_at=now + timedelta(days=1),
+    )
     Invitation.objects.create(
         company=ours.company,
         email=f"{number}@invited.example",
