@@ -15,6 +15,8 @@ from tests.signing import code_of
 
 EMAIL = "owner@medstack.localhost"
 PASSWORD = "a-planted-passphrase-of-the-owner"
+# A busy machine takes its time for a page; what never comes is a failure all the same.
+expect.set_options(timeout=30_000)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
 
