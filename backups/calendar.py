@@ -99,20 +99,53 @@ def calendar(
         column = []
         for hour in range(24):
             at = begins + hour * HOUR
-            found = taken.get(at)
-            if found:
-                state = found.state
-            elif since is None or at <= since or at >= present or (ended and at > ended):
-                state = "not due"
-            else:
-                state = "missed"
-            pk = found.pk if found else None
-            column.append(Cell(at, state, LEFT + day * STEP, TOP + hour * STEP, pk))
+            column.append(
+                cell(
+                    at,
+                    taken.get(at),
+                    (LEFT + day * STEP, TOP + hour * STEP),
+                    is_due=since is not None
+                    and since < at < present
+                    and not (ended and at > ended),
+                )
+            )
         cells += column
         columns.append(Cell(begins, worst(column), day * STEP, 0))
     counts = Counter(cell.state for cell in cells)
     named = tuple((state.replace(" ", "-"), WORDS[state], counts[state]) for state in WORDS)
     return Calendar(tuple(cells), tuple(columns), named)
+
+
+def last_day(
+    taken: Mapping[datetime, Taken],
+    *,
+    since: datetime | None,
+    ended: datetime | None,
+    now: datetime,
+) -> tuple[Cell, ...]:
+    """Return the last 24 hours side by side, the present one at the end."""
+    present = hour_of(now)
+    return tuple(
+        cell(
+            at,
+            taken.get(at),
+            (place * STEP, 0),
+            is_due=since is not None and since < at < present and not (ended and at > ended),
+        )
+        for place, at in enumerate(present - HOUR * back for back in range(23, -1, -1))
+    )
+
+
+def cell(at: datetime, found: Taken | None, place: tuple[int, int], *, is_due: bool) -> Cell:
+    """Return an hour as what was taken then, or as missed where it was due."""
+    state = found.state if found else ("missed" if is_due else "not due")
+    return Cell(at, state, *place, found.pk if found else None)
+
+
+def said(cells: Iterable[Cell]) -> str:
+    """Return in words how many hours are of which state."""
+    counts = Counter(cell.state for cell in cells)
+    return ", ".join(f"{counts[state]} {WORDS[state].lower()}" for state in WORDS if counts[state])
 
 
 def worst(cells: Iterable[Cell]) -> str:

@@ -12,6 +12,10 @@ from typing import Literal, NamedTuple
 HOUR = timedelta(hours=1)
 WARNING_AFTER = timedelta(minutes=90)
 CRITICAL_AFTER = timedelta(hours=6)
+# What is promised: one snapshot every hour. It counts as broken once the next hour's has had its
+# time to be taken; otherwise every cluster would look late for some minutes of each hour.
+PROMISE = HOUR
+TAKING = timedelta(minutes=15)
 # Clocks of two machines may differ; a success from further ahead proves nothing.
 CLOCKS_DIFFER = timedelta(minutes=5)
 BEST_FIRST = ("complete", "partial", "failed", "missed")
@@ -74,6 +78,14 @@ def freshness(last_complete: datetime | None, now: datetime) -> Freshness:
     if age < -CLOCKS_DIFFER or age >= CRITICAL_AFTER:
         return "critical"
     return "warning" if age >= WARNING_AFTER else "fresh"
+
+
+def against_promise(last_complete: datetime, now: datetime) -> Freshness:
+    """Judge the age of the last complete snapshot against the promise of one every hour."""
+    age = _utc(now) - _utc(last_complete)
+    if age > 2 * PROMISE + TAKING or age < -CLOCKS_DIFFER:
+        return "critical"
+    return "warning" if age > PROMISE + TAKING else "fresh"
 
 
 def longest_gap(hours: Iterable[datetime], window: Window) -> timedelta:

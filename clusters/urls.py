@@ -5,6 +5,7 @@ from django.urls import path
 from clusters.views import (
     clusters,
     configs,
+    dashboard,
     ingress,
     logs,
     networks,
@@ -22,7 +23,8 @@ DOCKER = f"{CLUSTER}docker/"
 SERVICE = f"{DOCKER}services/<str:name>/"
 
 urlpatterns = [
-    path("", clusters.clusters, name="clusters"),
+    path("", dashboard.dashboard, name="dashboard"),
+    path("clusters/", clusters.clusters, name="clusters"),
     path("clusters/new/", clusters.new_cluster, name="new_cluster"),
     path(CLUSTER, clusters.cluster, name="cluster"),
     path(f"{CLUSTER}nodes/new/", nodes.choose_provider, name="new_node"),

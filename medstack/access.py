@@ -165,5 +165,7 @@ def page_context(request: HttpRequest) -> dict[str, Any]:
         "company": found[0].company if found else None,
         "owns_company": any(one.role == Role.OWNER for one in found),
         "sees_subscription": any(one.role in (Role.OWNER, Role.BILLING) for one in found),
-        "running_operations": operations_for(request).filter(state__in=Operation.ACTIVE)[:10],
+        "running_operations": operations_for(request)
+        .filter(state__in=Operation.ACTIVE)
+        .select_related("cluster")[:10],
     }

@@ -37,6 +37,7 @@ urlpatterns = [
     ),
     path("join/<str:token>/", members.accept_invitation, name="accept_invitation"),
     path("operations/", activity.operations, name="operations"),
+    path("operations/running/", activity.running, name="running_operations"),
     path("operations/<int:pk>/", activity.operation, name="operation"),
     path("operations/<int:pk>/cancel/", activity.cancel_operation, name="cancel_operation"),
     path("activity/", audit.events, name="events"),

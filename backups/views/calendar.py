@@ -21,22 +21,31 @@ class Picture:
 
 def pictures(clusters: Collection[Cluster], now: datetime) -> list[Picture]:
     """Return the pictures of clusters, in their order."""
+    taken = hours(clusters, now)
+    protections = {row.cluster_id: row for row in Protection.objects.filter(cluster__in=clusters)}
+    return [drawn(one, protections.get(one.pk), taken[one.pk], now) for one in clusters]
+
+
+def picture(cluster: Cluster, row: Protection | None, now: datetime) -> Picture:
+    """Return the picture of one cluster whose protection is known."""
+    return drawn(cluster, row, hours([cluster], now)[cluster.pk], now)
+
+
+def hours(clusters: Collection[Cluster], now: datetime) -> dict[int, dict[datetime, Taken]]:
+    """Return what was taken of each cluster in the last days."""
     taken: dict[int, dict[datetime, Taken]] = defaultdict(dict)
     rows = Snapshot.objects.filter(cluster__in=clusters, due__gte=now - timedelta(days=DAYS))
     fields = ("cluster_id", "due", "pk", "state", "bytes", "added_bytes")
     for cluster, due, *values in rows.order_by().values_list(*fields):
         taken[cluster][due] = Taken(*values)
-    protections = {row.cluster_id: row for row in Protection.objects.filter(cluster__in=clusters)}
-    found = []
-    for cluster in clusters:
-        row = protections.get(cluster.pk)
-        since, ended = (row.since, row.ended_at) if row else (None, None)
-        hours = taken[cluster.pk]
-        found.append(
-            Picture(
-                cluster,
-                calendar(hours, since=since, ended=ended, now=now),
-                sizes(hours, now=now),
-            )
-        )
-    return found
+    return taken
+
+
+def drawn(
+    cluster: Cluster, row: Protection | None, taken: dict[datetime, Taken], now: datetime
+) -> Picture:
+    """Draw what was taken of one cluster."""
+    since, ended = (row.since, row.ended_at) if row else (None, None)
+    return Picture(
+        cluster, calendar(taken, since=since, ended=ended, now=now), sizes(taken, now=now)
+    )

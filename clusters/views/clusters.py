@@ -11,12 +11,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 from clusters import preflight
 from clusters.actions import nodes as actions
 from clusters.forms.cluster import ClusterForm
-from clusters.models import Cluster, Node, Task
+from clusters.models import Cluster, DomainMapping, LoadBalancer, Node, Task
 from clusters.tasks.refresh import enqueue_refresh
-from clusters.views.status import TASK_KIND, node_kind
+from clusters.views.status import TASK_KIND, domain_kind, node_kind
 from medstack import access
 from medstack.listing import Column, Listing
 from medstack.models import Operation
+
+LATEST, MOST_DOMAINS = 8, 8
 
 
 @login_required
@@ -108,11 +110,8 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     found = access.cluster_for(request, slug)
     enqueue_refresh(found.pk, older_than=5)
     nodes = list(found.nodes.filter(removed_at=None))
-    active = list(
-        Operation.objects.filter(cluster=found, state__in=Operation.ACTIVE).select_related(
-            "requested_by"
-        )[:10]
-    )
+    operations = active_and_latest(found)
+    active = [operation for operation in operations if operation.is_active][:10]
     return render(
         request,
         "clusters/cluster.html",
@@ -125,15 +124,41 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
             ],
             "task_map": task_map(found, nodes),
             "operations": active,
-            "recent": Operation.objects.filter(cluster=found).select_related("requested_by")[:8],
-            "networks": found.networks.all(),
+            "recent": operations[:LATEST],
             "events": found.events.all()[:10],
             "warnings": cluster_warnings(found, nodes),
             "can_operate": access.may(request, found.company),
             "is_settling": bool(active) or (found.is_stale and bool(nodes)),
             "nav_active": "clusters",
-        },
+        }
+        # What does not change while something runs is not asked for every two seconds.
+        | ({} if request.htmx else way_in(found)),  # type: ignore[attr-defined]
     )
+
+
+def active_and_latest(cluster: Cluster) -> list[Operation]:
+    """Return the operations that still run and the latest ones, the newest first."""
+    rows = Operation.objects.filter(cluster=cluster)
+    latest = rows.order_by("-pk").values("pk")[:LATEST]
+    wanted = rows.filter(Q(state__in=Operation.ACTIVE) | Q(pk__in=latest))
+    return list(wanted.select_related("requested_by").order_by("-pk"))
+
+
+def way_in(cluster: Cluster) -> dict[str, Any]:
+    """Return the load balancer and the domains, those first that somebody should look at."""
+    rows = DomainMapping.objects.present().filter(service__cluster=cluster)
+    found = list(rows.select_related("service__cluster__load_balancer"))
+    if found:
+        balancer = getattr(found[0].service.cluster, "load_balancer", None)
+    else:
+        balancer = LoadBalancer.objects.filter(cluster=cluster).first()
+    domains = [{"mapping": row, "kind": domain_kind(row)} for row in found]
+    domains.sort(key=lambda item: item["kind"] == "ok")
+    return {
+        "balancer": balancer,
+        "domains": domains[:MOST_DOMAINS],
+        "domain_count": len(domains),
+    }
 
 
 def task_map(cluster: Cluster, nodes: list[Node]) -> list[dict[str, Any]]:
@@ -141,10 +166,11 @@ def task_map(cluster: Cluster, nodes: list[Node]) -> list[dict[str, Any]]:
     tasks: dict[int | None, list[dict[str, Any]]] = {}
     live = Task.objects.filter(cluster=cluster, desired_state="running").select_related("service")
     for task in live.order_by("service__name", "slot"):
+        task.service.cluster = cluster
         tile = {
             "name": task.service.name,
             "note": f".{task.slot}" if task.slot else "",
-            "url": "",
+            "url": task.service.get_absolute_url(),
             "state": task.state,
             "kind": TASK_KIND.get(task.state, "neutral"),
             "error": task.error,

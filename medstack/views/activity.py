@@ -1,5 +1,7 @@
 """Follow operations to their end."""
 
+from collections import Counter
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db import DatabaseError, connection
@@ -49,6 +51,19 @@ def operation(request: HttpRequest, pk: int) -> HttpResponse:
     can_operate = bool(found.company and access.may(request, found.company))
     context = {"operation": found, "nav_active": "operations", "can_operate": can_operate}
     return render(request, template, context)
+
+
+@login_required
+@require_safe
+def running(request: HttpRequest) -> HttpResponse:
+    """Show what runs now; for a page that showed some of it, say how these have ended."""
+    if not request.htmx:  # type: ignore[attr-defined]
+        return redirect("operations")
+    asked = [pk for pk in request.GET.getlist("watched")[:20] if pk.isdecimal() and len(pk) < 19]
+    ended = access.operations_for(request).filter(pk__in=asked).exclude(state__in=Operation.ACTIVE)
+    states = dict(ended.values_list("pk", "state"))
+    watched = {"ended": list(states)} | Counter(states.values())
+    return render(request, "includes/running.html", {"watched": watched})
 
 
 @login_required

@@ -136,7 +136,7 @@ def accept_invitation(request: HttpRequest, token: str) -> HttpResponse:
         except Failure:
             return render(request, "medstack/invitation_over.html", status=404)
         messages.success(request, f"Welcome to {found.company}.")
-        return redirect("clusters")
+        return redirect("dashboard")
     status = 422 if request.method == "POST" else 200
     context = {"invitation": found, "form": None if user else form}
     return render(request, "medstack/accept_invitation.html", context, status=status)

@@ -49,7 +49,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
         by = access.actor(request)
         Event.objects.record("user.password_changed", user, by=by, company=company)
         messages.success(request, "Your password is changed.")
-        return redirect("clusters")
+        return redirect("dashboard")
     return render(
         request,
         "medstack/change_password.html",
