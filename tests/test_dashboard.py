@@ -67,7 +67,9 @@ def test_it_says_how_many_nodes_are_ready_and_services_run(
     Service.objects.create(cluster=cluster, name="stopped", desired=0, running=0)
     page = text(client_for, owner)
     assert "1 of 2 ready" in page and "1 of 2 running" in page
-    assert "1 node down" in page
+    assert "1 of 2 nodes down" in page
+    # The list of clusters uses the same words.
+    assert "1 of 2 nodes down" in text(client_for, owner, reverse("clusters"))
 
 
 @pytest.mark.parametrize(

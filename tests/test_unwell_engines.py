@@ -160,7 +160,7 @@ def test_a_node_that_has_been_silent_for_45_seconds_is_down(
         node.refresh_from_db()
         assert node.status == status
         assert f"{status}</span>" in browser.get(node.get_absolute_url()).text
-    assert "1 of 1 nodes down" in browser.get(reverse("clusters")).text
+    assert "1 of 1 node down" in browser.get(reverse("clusters")).text
 
 
 def test_one_node_that_is_down_leaves_the_others_as_they_are(

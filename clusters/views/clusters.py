@@ -6,6 +6,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from clusters import preflight
@@ -13,6 +14,7 @@ from clusters.actions import nodes as actions
 from clusters.forms.cluster import ClusterForm
 from clusters.models import Cluster, DomainMapping, LoadBalancer, Node, Task
 from clusters.tasks.refresh import enqueue_refresh
+from clusters.views.dashboard import Summary, counts
 from clusters.views.status import TASK_KIND, domain_kind, node_kind
 from medstack import access
 from medstack.listing import Column, Listing
@@ -48,7 +50,9 @@ def clusters(request: HttpRequest) -> HttpResponse:
         search=("name", "company__name"),
         sort="name",
     )
-    listing.page.object_list = with_health(list(listing.page.object_list))
+    page = list(listing.page.object_list)
+    counted = counts(Cluster.objects.filter(pk__in=[row.pk for row in page]), timezone.now())
+    listing.page.object_list = [Summary(row, **counted.get(row.pk, {})) for row in page]
     user = access.user_of(request)
     can_create = access.companies_for(user, access.OPERATE).exists()
     return render(
@@ -56,29 +60,6 @@ def clusters(request: HttpRequest) -> HttpResponse:
         "clusters/clusters.html",
         {"listing": listing, "can_create": can_create, "nav_active": "clusters"},
     )
-
-
-def with_health(rows: list[Cluster]) -> list[Cluster]:
-    """Give each cluster of a page its one word of health, with one query for all."""
-    nodes: dict[int, list[Node]] = {}
-    for node in Node.objects.present().filter(cluster__in=rows):
-        nodes.setdefault(node.cluster_id, []).append(node)
-    for row in rows:
-        row.health, row.health_kind = health(nodes.get(row.pk, []))  # type: ignore[attr-defined]
-    return rows
-
-
-def health(nodes: list[Node]) -> tuple[str, str]:
-    """Return a cluster's state as a word, and the word's kind."""
-    states = [node.status for node in nodes]
-    if not states:
-        return "Empty", "neutral"
-    if all(state == "Ready" for state in states):
-        return "Ready", "ok"
-    if "Creating" in states and "Down" not in states:
-        return "Creating", "progress"
-    down = states.count("Down")
-    return (f"{down} of {len(states)} nodes down", "danger") if down else ("Unknown", "warning")
 
 
 @login_required

@@ -40,7 +40,7 @@ class Summary:
             return "No node yet", "neutral"
         lost = self.nodes - self.ready - self.creating
         if lost:
-            return f"{lost} node{'s' if lost > 1 else ''} down", "danger"
+            return f"{lost} of {self.nodes} node{'s' if self.nodes > 1 else ''} down", "danger"
         if self.running < self.services:
             return "Degraded", "warning"
         return ("Creating", "progress") if self.creating else ("Healthy", "ok")

@@ -24,6 +24,14 @@ def octal(value: int) -> str:
 
 
 @register.filter
+def counted(nouns: str, number: int) -> str:
+    """Write what is counted, in the singular where it is one."""
+    if number != 1:
+        return nouns
+    return f"{nouns[:-3]}y" if nouns.endswith("ies") else nouns.removesuffix("s")
+
+
+@register.filter
 def age(value: timedelta) -> str:
     """Write how long ago something was, in its largest unit."""
     minutes = int(value.total_seconds() // 60)
