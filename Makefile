@@ -1,6 +1,6 @@
 # One command each; the scripts in deploy/ do the work.
 .DEFAULT_GOAL := help
-.PHONY: help up down test endurance check bench format lock clean
+.PHONY: help up down test endurance check bench pictures format lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,11 @@ check: ## Check style, types, migrations and the production settings
 bench: ## Measure speed and size (BENCHMARKS="evidence_stream": some)
 	@deploy/venv.sh requirements-dev.txt
 	@.venv/bin/python -m benchmarks.run $(BENCHMARKS)
+
+pictures: ## Write a picture of every page, light and dark, desk and phone, to var/pictures
+	@deploy/packages.sh test
+	@deploy/venv.sh requirements-dev.txt
+	@.venv/bin/python -m tests.browser.pictures var/pictures $(PAGES)
 
 format: ## Put the code into the house's form
 	@deploy/venv.sh requirements-dev.txt
