@@ -46,6 +46,7 @@ LISTS = {
     "company_evidence",
     "company_volume_backups",
     "configs",
+    "dashboard",
     "events",
     "evidence",
     "load_balancer",
