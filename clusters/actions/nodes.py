@@ -28,8 +28,8 @@ def create_cluster(company: Company, name: str, *, by: Actor, plain: bool = Fals
 
 
 @transaction.atomic
-def create_node(node: Node, *, by: Actor) -> Operation:
-    """Add a node to its cluster: the first initialises the swarm, later ones join it."""
+def create_node(node: Node, *, by: Actor, adopt: bool = False) -> Operation:
+    """Add a node: the first initialises the swarm or hands over its own, later ones join it."""
     node.save()
     record(
         "node.created",
@@ -42,9 +42,10 @@ def create_node(node: Node, *, by: Actor) -> Operation:
             "endpoint": node.endpoint_url,
             "address": node.address,
             "role": node.role,
+            **({"adopt": True} if adopt else {}),
         },
     )
-    return start("node.create", node, by=by)
+    return start("node.create", node, by=by, intent={"adopt": adopt})
 
 
 @transaction.atomic

@@ -149,6 +149,11 @@ class AttachForm(NodeForm):
         widget=WriteOnlyTextarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
         help_text="Stored encrypted and never shown again.",
     )
+    adopt = forms.BooleanField(
+        label="Take over the swarm that it manages",
+        required=False,
+        help_text="For an Engine that is a manager already. What runs there stays as it is.",
+    )
     NEEDED = {
         "ssh": {
             "ssh_key": "An SSH private key is needed for ssh://.",
@@ -161,12 +166,17 @@ class AttachForm(NodeForm):
         },
     }
 
+    def __init__(self, data: Any = None, *, cluster: Cluster) -> None:
+        super().__init__(data, cluster=cluster)
+        if self.present.exists():
+            del self.fields["adopt"]
+
     @property
     def sections(self) -> list[dict[str, Any]]:
         """Return the fields in groups; the credentials open by themselves when in error."""
         basics = [
             self[name]
-            for name in ("name", "role", "endpoint_url", "address")
+            for name in ("name", "role", "endpoint_url", "address", "adopt")
             if name in self.fields
         ]
         ssh, tls = ("ssh_key", "ssh_host_key"), ("tls_ca", "tls_cert", "tls_key")
@@ -224,13 +234,33 @@ class AttachForm(NodeForm):
         except (engine.EngineError, ValueError) as error:
             self.add_error("endpoint_url", str(error))
             return
-        swarm = info.get("Swarm") or {}
-        if swarm.get("LocalNodeState", "inactive") != "inactive":
-            self.add_error(
-                "endpoint_url",
-                "This Engine already belongs to a swarm. Let it leave that swarm first "
-                "(docker swarm leave).",
-            )
+        reason = self.foreign(info.get("Swarm") or {}, adopt=bool(cleaned.get("adopt")))
+        if reason:
+            self.add_error("adopt" if cleaned.get("adopt") else "endpoint_url", reason)
+
+    def foreign(self, swarm: dict[str, Any], *, adopt: bool) -> str:
+        """Return why the swarm that an Engine is in keeps it from being a node here, or nothing."""
+        is_manager, found = swarm.get("ControlAvailable"), (swarm.get("Cluster") or {}).get("ID")
+        if swarm.get("LocalNodeState", "inactive") == "inactive":
+            return "This Engine manages no swarm that could be taken over." if adopt else ""
+        if adopt and not is_manager:
+            return "Only a manager can hand its swarm over, and this Engine is none."
+        if adopt and Cluster.objects.filter(swarm_id=found).exists():
+            return "This swarm is a cluster already."
+        ours = self.cluster.swarm_id
+        remotes = swarm.get("RemoteManagers") or ()
+        managers = {remote["Addr"].rpartition(":")[0] for remote in remotes}
+        # A worker does not know its swarm's name; the operation asks a manager about it.
+        if adopt or (ours and (found == ours if is_manager else managers & self.addresses())):
+            return ""
+        return (
+            "This Engine already belongs to a swarm. Let it leave that swarm first "
+            "(docker swarm leave)."
+        )
+
+    def addresses(self) -> set[str]:
+        """Return the addresses of the nodes that the cluster has."""
+        return {str(node.address) for node in self.present}
 
     def endpoint(self, cleaned: dict[str, Any]) -> Endpoint:
         """Return the endpoint as typed."""

@@ -16,6 +16,9 @@ from medstack.failures import Failure
 from medstack.models import Operation
 from medstack.operations import Kind, Step, Waiting, note, register
 
+# On the services of a console, by deploy/console/stack.yml.
+CONSOLE_LABEL = "medstack.console"
+
 
 def apply_role(operation: Operation) -> Waiting | None:
     """Set the wanted role; the quorum is looked at again, for it may have changed meanwhile."""
@@ -145,12 +148,23 @@ def leave(operation: Operation) -> Waiting | None:
     try:
         with on_node(node, timeout=30) as engine:
             if engine.info()["Swarm"]["LocalNodeState"] != "inactive":
+                if is_last(node):
+                    refuse_to_end_the_console(engine)
                 engine.swarm_leave(force=is_last(node))
     except engines.Unreachable as error:
         if not may_be_struck_off(operation, node):
             raise cannot_leave(error) from None
         note(operation, f"The Engine does not answer ({error}); it is struck off.")
     return None
+
+
+def refuse_to_end_the_console(engine: engines.Engine) -> None:
+    """Keep a swarm alive on which this console, or another one, runs itself."""
+    labels = [service["Spec"].get("Labels") or {} for service in engine.services()]
+    if any(CONSOLE_LABEL in found for found in labels):
+        raise Failure(
+            "A console runs on this swarm, and would end with it: the last node cannot leave."
+        )
 
 
 def strike_off(operation: Operation) -> Waiting | None:

@@ -50,8 +50,10 @@ def enter_swarm(operation: Operation) -> Waiting | None:
     with on_node(node, timeout=40) as engine:
         swarm = engine.info()["Swarm"]
         state = swarm["LocalNodeState"]
+        took = state == "active" and operation.intent.get("adopt")
         if state == "active":
-            belongs_here(node, swarm)
+            if not (operation.intent.get("adopt") and takes_over(node, swarm)):
+                belongs_here(node, swarm)
         elif state in ("pending", "locked", "error"):
             if state == "pending" and timezone.now() >= operation.deadline:
                 give_up(engine)
@@ -73,7 +75,7 @@ def enter_swarm(operation: Operation) -> Waiting | None:
         pool = next(iter(found.get("DefaultAddrPool") or []), "")
         Cluster.objects.filter(pk=cluster.pk).update(swarm_id=found["ID"], address_pool=pool)
         Node.objects.filter(pk=node.pk).update(role=Node.Role.MANAGER)
-        note(operation, "Docker Swarm is initialised.")
+        note(operation, f"Docker Swarm is {'taken over' if took else 'initialised'}.")
     else:
         rotate_tokens(cluster)
         note(operation, "The node has joined; the join tokens are rotated.")
@@ -90,6 +92,15 @@ def claim_first(node: Node) -> bool:
     if not Node.objects.present().filter(cluster=node.cluster_id, pk__lt=node.pk).exists():
         mine |= Q(first_node=None, swarm_id="")
     return bool(Cluster.objects.filter(mine, pk=node.cluster_id).update(first_node=node))
+
+
+def takes_over(node: Node, swarm: dict[str, Any]) -> bool:
+    """Make the swarm that an Engine manages the cluster's own, unless another cluster has it."""
+    found = (swarm.get("Cluster") or {}).get("ID", "")
+    others = Cluster.objects.filter(swarm_id=found).exclude(pk=node.cluster_id)
+    if not found or not swarm.get("ControlAvailable") or others.exists():
+        return False
+    return claim_first(node)
 
 
 def belongs_here(node: Node, swarm: dict[str, Any]) -> None:

@@ -53,7 +53,8 @@ def new_node(
         form.add_error(None, "A local node cannot run here: " + " ".join(reasons))
     if form.is_valid():
         node = form.node()
-        actions.create_node(node, by=access.actor(request))
+        adopt = bool(form.cleaned_data.get("adopt"))
+        actions.create_node(node, by=access.actor(request), adopt=adopt)
         return redirect(node)
     context = {
         "cluster": cluster,
