@@ -1,22 +1,16 @@
 """The recovery sheet: what is needed to get at a repository when the console is lost; pure text."""
 
-import hashlib
 import json
-import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from backups.restic import Repository, known_host
+from medstack.sheet import OTHER_VERSION, BadSheet, block, unblocked
 
-BEGIN, END = "-----BEGIN MEDSTACK RECOVERY-----", "-----END MEDSTACK RECOVERY-----"
-WIDTH = 64
-
-
-class BadSheet(ValueError):
-    """A sheet that cannot be used; the text is for people and quotes no secret."""
+__all__ = ["BadSheet", "Sheet", "make", "parse"]
+TITLE = "MEDSTACK"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +53,6 @@ def make(cluster: str, name: str, repository: Repository, now: datetime) -> str:
         ssh_key=repository.ssh_key,
         ssh_host_key=repository.ssh_host_key,
     )
-    block = json.dumps(asdict(sheet), sort_keys=True)
     exports = "\n".join(f"  export {key}='{value}'" for key, value in sheet.environment.items())
     return f"""RECOVERY SHEET of the cluster "{name}" ({cluster})
 Made {sheet.made}. Keep it where the building's keys are. Whoever has it can read all backups.
@@ -82,10 +75,7 @@ With a new console, on the machine that it runs on:
   manage.py rebuild_catalogue --sheet THIS-FILE
   manage.py restore environment --sheet THIS-FILE --to CLUSTER
 
-{BEGIN}
-{chr(10).join(textwrap.wrap(block.encode().hex(), WIDTH))}
-{hashlib.sha256(block.encode()).hexdigest()}
-{END}
+{block(TITLE, json.dumps(asdict(sheet), sort_keys=True))}
 """
 
 
@@ -116,20 +106,11 @@ def options(sheet: Sheet) -> str:
 
 def parse(text: str, *, cluster: str = "") -> Sheet:
     """Read a sheet; raise BadSheet for what is none, was mistyped, or is of another cluster."""
-    found = re.search(f"{BEGIN}(.*?){END}", text, re.DOTALL)
-    if not found:
-        raise BadSheet("This is no recovery sheet: the block at its end is missing.")
-    *lines, check = found[1].split()
+    content = unblocked(TITLE, text)
     try:
-        block = bytes.fromhex("".join(lines))
-    except ValueError:
-        raise BadSheet("The block of the sheet holds something else than 0-9 and a-f.") from None
-    if hashlib.sha256(block).hexdigest() != check:
-        raise BadSheet("The sheet was mistyped or cut: its check digits do not fit.")
-    try:
-        sheet = Sheet(**json.loads(block))
+        sheet = Sheet(**json.loads(content))
     except (ValueError, TypeError):
-        raise BadSheet("The sheet is of another version.") from None
+        raise BadSheet(OTHER_VERSION) from None
     if cluster and sheet.cluster != cluster:
         raise BadSheet(f"This sheet is of the cluster “{sheet.cluster}”, not of “{cluster}”.")
     return sheet

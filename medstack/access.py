@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from ipaddress import ip_address
 from typing import Any
 
 from allauth.account.internal.flows.reauthentication import is_reauthentication_required
@@ -65,7 +66,7 @@ def token_of(request: HttpRequest) -> AccessToken | None:
 def address_of(meta: dict[str, Any]) -> str | None:
     """Return the client's address; a proxy's word counts only when it is a trusted proxy."""
     address: str | None = meta.get("REMOTE_ADDR") or None
-    if address in settings.TRUSTED_PROXIES:
+    if address and any(ip_address(address) in network for network in settings.TRUSTED_PROXIES):
         forwarded = str(meta.get("HTTP_X_FORWARDED_FOR", "")).split(",")[-1].strip()
         return forwarded or address
     return address

@@ -93,6 +93,8 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 DATABASES: dict[str, Any] = {
     "default": dj_database_url.config(default=f"sqlite:///{STATE_DIR / 'db.sqlite3'}")
 }
+if DATABASE_PASSWORD_FILE := env.text("MEDSTACK_DATABASE_PASSWORD_FILE", ""):
+    DATABASES["default"]["PASSWORD"] = Path(DATABASE_PASSWORD_FILE).read_text().strip()
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -122,7 +124,7 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "/static/"
-STATIC_ROOT = STATE_DIR / "static"
+STATIC_ROOT = Path(env.text("MEDSTACK_STATIC_ROOT", str(STATE_DIR / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -190,7 +192,7 @@ SESSION_SERIALIZER = "medstack.crypto.EncryptedSerializer"
 # Uploaded configs and secrets stay in memory: their values never touch a disk in clear.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
-TRUSTED_PROXIES = env.words("MEDSTACK_TRUSTED_PROXIES")
+TRUSTED_PROXIES = env.networks("MEDSTACK_TRUSTED_PROXIES")
 
 Q_CLUSTER = {
     "name": "medstack",
@@ -239,6 +241,10 @@ REPOSITORIES_ROOT = Path(env.text("MEDSTACK_REPOSITORIES_ROOT", str(STATE_DIR / 
 REPOSITORY_PORT = int(env.text("MEDSTACK_REPOSITORY_PORT", "8200"))
 # By which address nodes reach it; empty: the local nodes' bridge.
 REPOSITORY_HOST = env.text("MEDSTACK_REPOSITORY_HOST", "")
+# Where it listens; empty: on loopback and on that address.
+REPOSITORY_LISTEN = env.words("MEDSTACK_REPOSITORY_LISTEN")
+# JSON: where the console itself is backed up, and what is needed to be let in there.
+CONSOLE_BACKUP_FILE = env.text("MEDSTACK_CONSOLE_BACKUP_FILE", "")
 # Whether backups are proven by themselves, each volume once a week.
 SCHEDULED_DRILLS = env.boolean("MEDSTACK_SCHEDULED_DRILLS", default=True)
 # In which days, weeks and months of retention end.

@@ -1,5 +1,6 @@
 """The audit record: every write is one event, complete, without secrets, and there for good."""
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -97,7 +98,7 @@ def test_a_forged_origin_is_not_believed(
     url = reverse("restart_service", args=[service.cluster.slug, service.name])
     forged = {"X-Forwarded-For": "203.0.113.9"}
     client_for(operator).post(url, headers=forged)
-    settings.TRUSTED_PROXIES = ["192.0.2.7"]
+    settings.TRUSTED_PROXIES = [ip_network("192.0.2.7")]
     client_for(operator).post(url, headers={"X-Forwarded-For": "10.0.0.1, 203.0.113.9"})
     newest, first = Event.objects.filter(action="service.restarted")
     assert (first.address, newest.address) == ("192.0.2.7", "203.0.113.9")

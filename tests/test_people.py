@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from io import StringIO
+from ipaddress import ip_network
 
 import pytest
 from django.core.management import call_command
@@ -86,7 +87,7 @@ def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
 ) -> None:
     client = Client(REMOTE_ADDR="198.51.100.4", headers={"x-forwarded-for": "203.0.113.9"})
     client.post("/sign-in/", {"login": owner.email, "password": "wrong-password-1"})
-    settings.TRUSTED_PROXIES = ["198.51.100.4"]  # type: ignore[attr-defined]
+    settings.TRUSTED_PROXIES = [ip_network("198.51.100.0/24")]  # type: ignore[attr-defined]
     client.post("/sign-in/", {"login": owner.email, "password": "wrong-password-2"})
     addresses = [event.address for event in Event.objects.filter(action__contains="refused")]
     assert addresses == ["203.0.113.9", "198.51.100.4"]

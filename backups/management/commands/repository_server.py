@@ -17,7 +17,8 @@ from clusters.local.networking import ensure_bridge
 class Command(BaseCommand):
     """Become rclone, which serves all embedded repositories append-only, each to its own nodes.
 
-    It listens on loopback and on the local nodes' bridge, or on MEDSTACK_REPOSITORY_HOST.
+    It listens on loopback and on the local nodes' bridge, or on MEDSTACK_REPOSITORY_HOST; where
+    MEDSTACK_REPOSITORY_LISTEN says something else, there.
     """
 
     help = __doc__
@@ -35,5 +36,7 @@ class Command(BaseCommand):
                 ensure_bridge(network)
         if (settings.REPOSITORY_HOST or not local.supported()) and opening.host() not in addresses:
             addresses.append(opening.host())
+        # In a container another address is its own than the one by which nodes reach it.
+        addresses = list(settings.REPOSITORY_LISTEN) or addresses
         command = serving.command(addresses, settings.REPOSITORY_PORT)
         os.execv(command[0], list(command))  # noqa: S606 - the supervisor watches this very process
