@@ -16,7 +16,9 @@ POLICY = (
     "base-uri 'none'; manifest-src 'self'"
 )
 # What is open to somebody whose account is not safe yet.
-OPEN = ("/account/", "/password/", "/sign-out/", "/static/", "/healthz")
+OPEN = ("/account/", "/password/", "/sign-out/", "/static/", "/healthz", "/help/")
+# What is open to somebody who has a printed password still.
+OPEN_BEFORE = ("/password/", "/sign-out/", "/static/", "/help/")
 # In the session once the factor was seen, so that not every request has to look.
 SEEN = "has_second_factor"
 Answer = Callable[[HttpRequest], HttpResponse]
@@ -52,7 +54,7 @@ def signed_in_with_own_password(get_response: Answer) -> Answer:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         must = getattr(request.user, "must_change_password", False)
-        if must and not request.path.startswith(("/password/", "/sign-out/", "/static/")):
+        if must and not request.path.startswith(OPEN_BEFORE):
             return redirect("change_password")
         return get_response(request)
 

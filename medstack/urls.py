@@ -12,7 +12,7 @@ from medstack.admin import people as support_people  # noqa: F401
 from medstack.admin.site import site
 from medstack.api import api, unknown_address
 from medstack.api import router as operations_router
-from medstack.views import activity, audit, members, people, tokens
+from medstack.views import activity, assets, audit, documents, members, people, tokens
 
 for router in (clusters_router, backups_router, operations_router):
     api.add_router("", router)
@@ -42,6 +42,9 @@ urlpatterns = [
     path("operations/<int:pk>/cancel/", activity.cancel_operation, name="cancel_operation"),
     path("activity/", audit.events, name="events"),
     path("activity/<int:pk>/<slug:suffix>/", audit.export_events, name="export_events"),
+    path("help/", documents.contents, name="help_contents"),
+    path("help/<path:name>/", documents.document, name="help"),
+    path("static/<path:path>", assets.asset, name="asset"),
     path("healthz", activity.health, name="health"),
     path("api/v1/", api.urls),
     path("api/<path:rest>", unknown_address, name="unknown_address"),

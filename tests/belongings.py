@@ -70,6 +70,10 @@ class Belongings:
             return reverse(name, args=["v0/nothing"])
         if name == "revoke_token":
             return reverse(name, args=[self.token.pk])
+        if name == "help":
+            return reverse(name, args=["operating"])
+        if name == "asset":
+            return reverse(name, args=["nothing.css"])
         if name == "change_member":
             return reverse(name, args=[self.company.memberships.get(role="owner").pk])
         if name == "revoke_invitation":

@@ -58,6 +58,10 @@ REFUSED_BUTTON, CONFIRM = (NEVER, REFUSED), (OPERATORS, DONE)
 # name of the address: what GET gets, what an empty POST gets
 STATED: dict[str, tuple[Row, Row]] = {
     "health": ((200, 200, 200, 200, 200), (405, 405, 405, 405, 405)),
+    # The documents are everybody's, and say nothing about anybody.
+    "help_contents": ((200, 200, 200, 200, 200), (405, 405, 405, 405, 405)),
+    "help": ((200, 200, 200, 200, 200), (405, 405, 405, 405, 405)),
+    "asset": ((404, 404, 404, 404, 404), (405, 405, 405, 405, 405)),
     "account_login": ((302, 302, 302, 302, 200), (302, 302, 302, 302, 422)),
     "sign_out": ((405, 405, 405, 405, 405), (302, 302, 302, 302, 302)),
     "change_password": (OWN_LIST, OWN_FORM),

@@ -5,8 +5,23 @@ from datetime import timedelta
 from typing import Any
 
 from django import template
+from django.template import Context
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from medstack.help_sections import section_for
 
 register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def help_link(context: Context) -> SafeString:
+    """Lead to the section of the documents that is about this page."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    name, _, anchor = section_for((match and match.url_name) or "").partition("#")
+    url = reverse("help", args=[name]) + (f"#{anchor}" if anchor else "")
+    return format_html('<a class="help-link" href="{}">Help</a>', url)
 
 
 @register.filter
