@@ -15,7 +15,7 @@ Json = dict[str, Any]
 READ_TIMEOUT = 5.0
 # An Engine that is slow at everything must not keep its cluster's refresh for long.
 LONGEST_READ = 12.0
-AT_ONCE = 64
+AT_ONCE = 256
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from docker.constants import DEFAULT_DOCKER_API_VERSION
 from clusters.engine import errors, reasons
 from clusters.engine.dial import dialer_for
 from clusters.engine.endpoint import Endpoint
-from clusters.engine.session import Session
+from clusters.engine.session import Pool
 from clusters.engine.wire import Wire
 
 Json = dict[str, Any]
@@ -30,9 +30,11 @@ class Client:
     def __init__(self, endpoint: Endpoint, *, timeout: float = 10) -> None:
         self.url = endpoint.url
         self.timeout = timeout
+        # The agreed version, or nothing before there is one.
+        self.api_version = ""
         self._dialer = dialer_for(endpoint)
         try:
-            self._session = Session(self._dialer.dial, timeout=timeout)
+            self._pool = Pool(self._dialer.dial, timeout)
             self.version_answer = self._negotiate()
         except BaseException:
             self._dialer.close()
@@ -40,7 +42,7 @@ class Client:
 
     def close(self) -> None:
         """Close every connection and forget the credentials; open streams end, too."""
-        self._session.close()
+        self._pool.close()
         self._dialer.close()
 
     def __enter__(self) -> Self:
@@ -53,11 +55,6 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    @property
-    def api_version(self) -> str:
-        """Return the version of the API that is spoken."""
-        return self._session.api_version
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"
@@ -100,17 +97,11 @@ class Client:
         """Send one request and return the whole answer, all within the time-out."""
         seconds = self.timeout if timeout is None else timeout
         try:
-            response = self._session.request(
-                method,
-                self._session.base_url + self._versioned(path, params),
-                data=data,
-                headers=dict(headers or {}),
-                timeout=seconds,
-                stream=True,
-                allow_redirects=False,
-            )
+            target = self._versioned(path, params)
+            sent = headers or {}
+            response = self._pool.ask(method, target, data=data, headers=sent, seconds=seconds)
             with response:
-                status, answer = response.status_code, read_all(response.raw, self.url)
+                status, answer = response.status, read_all(response, self.url)
         except errors.EngineError:
             raise
         except reasons.CAUSES as error:
@@ -151,7 +142,7 @@ class Client:
 
     def _versioned(self, path: str, params: Mapping[str, Any] | None = None) -> str:
         query = urlencode({key: text(value) for key, value in (params or {}).items()})
-        prefix = f"/v{self._session.api_version}" if self._session.api_version else ""
+        prefix = f"/v{self.api_version}" if self.api_version else ""
         return f"{prefix}{path}?{query}" if query else f"{prefix}{path}"
 
     def _negotiate(self) -> Json:
@@ -170,7 +161,7 @@ class Client:
                 f"{self.url} is too old: Docker Engine {OLDEST_ENGINE} or newer is needed "
                 f"(it offers API {newest})."
             )
-        self._session.api_version = agreed
+        self.api_version = agreed
         return dict(answer)
 
 

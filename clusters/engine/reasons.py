@@ -4,16 +4,12 @@ import http.client
 import ssl
 from collections.abc import Iterator
 
-import docker.errors
-import requests
 import urllib3
 
 from clusters.engine.errors import EngineError, Refused, Unreachable
 
-# Everything that the SDK, requests, urllib3, http.client, ssl or the system may raise.
+# Everything that urllib3, http.client, ssl or the system may raise.
 CAUSES = (
-    docker.errors.DockerException,
-    requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     EOFError,
@@ -55,7 +51,6 @@ def explain(error: BaseException, url: str, seconds: float) -> EngineError:
 
 TIMEOUTS = (
     TimeoutError,
-    requests.exceptions.Timeout,
     urllib3.exceptions.TimeoutError,
 )
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)

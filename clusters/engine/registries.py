@@ -1,6 +1,7 @@
 """Images of an Engine, and the registries they come from."""
 
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,11 +75,14 @@ def image_import(
         with open(source, "rb") as file:
             return image_import(client, file, repository, tag, changes, timeout=timeout)
     query = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": changes or []}
+    begin = source.tell()
+    length = source.seek(0, os.SEEK_END) - begin
+    source.seek(begin)
     answer = client.send(
         "POST",
         f"/images/create?{urlencode(query, doseq=True)}",
         data=source,
-        headers={"Content-Type": "application/x-tar"},
+        headers={"Content-Type": "application/x-tar", "Content-Length": str(length)},
         timeout=timeout,
     )
     # The Engine says 200 first and what went wrong later, one JSON object a line.

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from clusters.models import Cluster, Node, Service, Task
 from clusters.observation import moment
 from clusters.spec import SERVICE_LABEL
+from clusters.tasks.observe import differs
 from medstack.models import Operation
 
 Json = dict[str, Any]
@@ -81,17 +82,21 @@ def save_service(row: Service, service: Json) -> None:
     status = service.get("ServiceStatus") or {}
     is_job = any(mode.endswith("Job") for mode in service["Spec"].get("Mode") or {})
     image = service["Spec"]["TaskTemplate"]["ContainerSpec"].get("Image", "")
-    Service.objects.filter(pk=row.pk).filter(
-        Q(observed_version=None) | Q(observed_version__lte=version) | ~Q(engine_id=service["ID"])
-    ).update(
-        engine_id=service["ID"],
-        observed=service["Spec"],
-        observed_version=version,
-        update_status=service.get("UpdateStatus") or {},
-        running=status.get("CompletedTasks" if is_job else "RunningTasks", 0),
-        desired=status.get("DesiredTasks", 0),
-        image_digest=image.partition("@")[2],
-    )
+    values = {
+        "engine_id": service["ID"],
+        "observed": service["Spec"],
+        "observed_version": version,
+        "update_status": service.get("UpdateStatus") or {},
+        "running": status.get("CompletedTasks" if is_job else "RunningTasks", 0),
+        "desired": status.get("DesiredTasks", 0),
+        "image_digest": image.partition("@")[2],
+    }
+    if differs(row, values):
+        Service.objects.filter(pk=row.pk).filter(
+            Q(observed_version=None)
+            | Q(observed_version__lte=version)
+            | ~Q(engine_id=service["ID"])
+        ).update(**values)
     row.engine_id = service["ID"]
 
 
@@ -112,7 +117,7 @@ def save_tasks(cluster: Cluster, services: dict[str, Service], tasks: list[Json]
         row = known.pop(task["ID"], None)
         if row is None:
             fresh.append(Task(cluster=cluster, service=service, engine_id=task["ID"], **values))
-        elif any(getattr(row, key) != value for key, value in values.items()):
+        elif differs(row, values):
             for key, value in values.items():
                 setattr(row, key, value)
             changed.append(row)

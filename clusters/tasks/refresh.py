@@ -12,7 +12,7 @@ from django.utils import timezone
 from clusters import observation
 from clusters.models import Cluster, Config, Network, Node, Secret
 from clusters.observation import SwarmFacts
-from clusters.tasks.observe import save_node
+from clusters.tasks.observe import differs, save_nodes
 from clusters.tasks.observe_services import save_services
 from medstack.queue import enqueue
 
@@ -67,8 +67,7 @@ def look_at(cluster: Cluster) -> None:
         {node.pk: node.endpoint for node in nodes}, managers, sizes=sizes
     )
     with transaction.atomic():
-        for node in nodes:
-            save_node(node, found[node.pk])
+        save_nodes(nodes, found)
         if not swarm.error:
             save_swarm(cluster, swarm)
         Cluster.objects.filter(pk=cluster.pk).update(
@@ -96,13 +95,15 @@ def save_members(cluster: Cluster, members: list[dict[str, Any]]) -> None:
         if row is None:
             strangers.append(member["Description"]["Hostname"])
             continue
-        Node.objects.filter(pk=row.pk).update(
-            role=member["Spec"]["Role"],
-            availability=member["Spec"]["Availability"],
-            labels=member["Spec"].get("Labels") or {},
-            swarm_state=member["Status"]["State"],
-            is_leader=(member.get("ManagerStatus") or {}).get("Leader", False),
-        )
+        values = {
+            "role": member["Spec"]["Role"],
+            "availability": member["Spec"]["Availability"],
+            "labels": member["Spec"].get("Labels") or {},
+            "swarm_state": member["Status"]["State"],
+            "is_leader": (member.get("ManagerStatus") or {}).get("Leader", False),
+        }
+        if differs(row, values):
+            Node.objects.filter(pk=row.pk).update(**values)
     Cluster.objects.filter(pk=cluster.pk).update(strangers=strangers)
 
 
