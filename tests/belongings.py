@@ -62,28 +62,25 @@ class Belongings:
         pattern = dict(addresses())[name]
         if "<" not in pattern:
             return reverse(name)
-        if name in ("operation", "cancel_operation", "api:operation"):
-            return reverse(name, args=[self.operation.pk])
-        if name in ("mfa_edit_webauthn", "mfa_remove_webauthn"):
-            return reverse(name, args=[0])
-        if name == "unknown_address":
-            return reverse(name, args=["v0/nothing"])
-        if name == "revoke_token":
-            return reverse(name, args=[self.token.pk])
-        if name == "help":
-            return reverse(name, args=["operating"])
-        if name == "asset":
-            return reverse(name, args=["nothing.css"])
+        alone: dict[str, tuple[object, ...]] = {
+            "operation": (self.operation.pk,),
+            "cancel_operation": (self.operation.pk,),
+            "api:operation": (self.operation.pk,),
+            "mfa_edit_webauthn": (0,),
+            "mfa_remove_webauthn": (0,),
+            "unknown_address": ("v0/nothing",),
+            "revoke_token": (self.token.pk,),
+            "help": ("operating",),
+            "asset": ("nothing.css",),
+            "revoke_invitation": (self.invitation.pk,),
+            "accept_invitation": ("unknown",),
+            "certificate": (self.company.pk,),
+            "export_events": (self.cluster.company_id, "csv"),
+        }
+        if name in alone:
+            return reverse(name, args=alone[name])
         if name == "change_member":
             return reverse(name, args=[self.company.memberships.get(role="owner").pk])
-        if name == "revoke_invitation":
-            return reverse(name, args=[self.invitation.pk])
-        if name == "accept_invitation":
-            return reverse(name, args=["unknown"])
-        if name == "certificate":
-            return reverse(name, args=[self.company.pk])
-        if name == "export_events":
-            return reverse(name, args=[self.cluster.company_id, "csv"])
         if "tasks/<int:pk>" in pattern:
             return reverse(name, args=[self.cluster.slug, self.service.name, self.task.pk])
         return reverse(name, args=[self.cluster.slug, *self.own(pattern)])
