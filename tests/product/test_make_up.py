@@ -9,11 +9,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 import requests
 
+from clusters import local
+from clusters.local import LocalNetwork
 from tests.engines.repository_server import free_port
 from tests.engines.workers import ROOT
 from tests.product.installation import eventually
@@ -31,14 +34,18 @@ class Console:
         self.state = folder / "state"
         self.output = folder / "up.log"
         self.port = free_port()
+        number = os.getpid() % 250
+        self.network = LocalNetwork(
+            folder / "nodes", f"msu{number}", IPv4Network(f"10.87.{number}.0/24")
+        )
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("MEDSTACK_", "DATABASE_"))},
             "DEMO": "0",
             "MEDSTACK_STATE": str(self.state),
             "MEDSTACK_PORT": str(self.port),
-            "MEDSTACK_LOCAL_ROOT": str(folder / "nodes"),
-            "MEDSTACK_LOCAL_BRIDGE": f"msu{os.getpid() % 250}",
-            "MEDSTACK_LOCAL_SUBNET": f"10.87.{os.getpid() % 250}.0/24",
+            "MEDSTACK_LOCAL_ROOT": str(self.network.root),
+            "MEDSTACK_LOCAL_BRIDGE": self.network.bridge,
+            "MEDSTACK_LOCAL_SUBNET": str(self.network.subnet),
             "MEDSTACK_REPOSITORY_PORT": str(free_port()),
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -119,6 +126,8 @@ def console() -> Iterator[Console]:
     for process in found.processes():
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+    # The repositories' server listens on the local nodes' bridge, which stays for the next start.
+    local.sweep(set(), network=found.network)
     shutil.rmtree(folder, ignore_errors=True)
 
 
