@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from backups.schedule import HOUR, hour_of
 
@@ -23,8 +24,7 @@ UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 WIDTH, HEIGHT, MARGIN, BOTTOM = 560, 190, 64, 26
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(NamedTuple):
     """What is known of one snapshot."""
 
     pk: int
@@ -89,29 +89,28 @@ def calendar(
     ended: datetime | None,
     now: datetime,
     days: int = DAYS,
+    each_hour: bool = True,
 ) -> Calendar:
-    """Return the hours of the last days, the present one included."""
+    """Return the hours of the last days, the present one included; or only the days."""
     present = hour_of(now)
     first = present.replace(hour=0) - timedelta(days=days - 1)
-    cells, columns = [], []
+    cells, columns, counts = [], [], Counter[str]()
     for day in range(days):
         begins = first + timedelta(days=day)
-        column = []
+        column: list[str] = []
         for hour in range(24):
             at = begins + hour * HOUR
-            column.append(
-                cell(
-                    at,
-                    taken.get(at),
-                    (LEFT + day * STEP, TOP + hour * STEP),
-                    is_due=since is not None
-                    and since < at < present
-                    and not (ended and at > ended),
-                )
+            one = cell(
+                at,
+                taken.get(at),
+                (LEFT + day * STEP, TOP + hour * STEP),
+                is_due=since is not None and since < at < present and not (ended and at > ended),
             )
-        cells += column
+            column.append(one.state)
+            if each_hour:
+                cells.append(one)
+        counts.update(column)
         columns.append(Cell(begins, worst(column), day * STEP, 0))
-    counts = Counter(cell.state for cell in cells)
     named = tuple((state.replace(" ", "-"), WORDS[state], counts[state]) for state in WORDS)
     return Calendar(tuple(cells), tuple(columns), named)
 
@@ -148,9 +147,9 @@ def said(cells: Iterable[Cell]) -> str:
     return ", ".join(f"{counts[state]} {WORDS[state].lower()}" for state in WORDS if counts[state])
 
 
-def worst(cells: Iterable[Cell]) -> str:
+def worst(states: Iterable[str]) -> str:
     """Return the worst state of a day."""
-    return min((cell.state for cell in cells), key=STATES.index)
+    return min(set(states), key=STATES.index)
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,15 @@ class Listing:
         sort: str = "",
         prefix: str = "",
         counted: int = 0,
+        newest: int = 0,
         narrowed: bool = False,
     ) -> None:
         self.path, self.columns, self.prefix = request.path, columns, prefix
         self.parameters = {key: str(value) for key, value in request.GET.items() if value}
         self.query = self.parameters.get("q", "").strip()
+        self.newest, self.oldest = newest, 0
+        if newest:
+            rows = self.window(rows)
         for word in self.query.split() if search else ():
             match = Q()
             for field in search:
@@ -97,6 +101,31 @@ class Listing:
         self.total = self.page.paginator.count
         # Whether there are more than were counted.
         self.more = isinstance(pages, Bounded) and pages.counted > pages.most
+
+    def window(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the newest rows, or the newest before a certain one, so many of them at most.
+
+        They are searched, filtered and sorted; with all rows since the beginning that would take
+        longer with every year.
+        """
+        before = self.parameters.get("before", "")
+        if before.isdecimal() and len(before) <= 18:
+            rows = rows.filter(pk__lt=int(before))
+        keys = rows.order_by("-pk").values_list("pk", flat=True)
+        edge = list(keys[self.newest - 1 : self.newest + 1])
+        if len(edge) == 2:
+            self.oldest = edge[0]
+        return rows.filter(pk__gte=self.oldest) if self.oldest else rows
+
+    @property
+    def older_url(self) -> str:
+        """Return the address of the same list of older rows, or nothing where there are none."""
+        return self.url_with(before=str(self.oldest), page="") if self.oldest else ""
+
+    @property
+    def newest_url(self) -> str:
+        """Return the address of the same list of the newest rows, or nothing where it is this."""
+        return self.url_with(before="", page="") if self.parameters.get("before") else ""
 
     def url_with(self, **changed: str) -> str:
         """Return this list's address with some parameters changed; empty ones are left out."""

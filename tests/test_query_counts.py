@@ -83,11 +83,11 @@ def test_no_page_asks_more_with_more_rows_and_none_more_than_fifteen_times(
     no_refresh_is_due()
     # What a session does once is done.
     browser.get(ours.url("clusters"))
+    others(ours, owner, range(1))
     more(ours, owner, range(2))
     no_refresh_is_due()
     few = counted(browser, ours)
-    for number in range(3):
-        belongings(ours.company, f"other{number}", owner)
+    others(ours, owner, range(1, 4))
     more(ours, owner, range(2, 9))
     no_refresh_is_due()
     many = counted(browser, ours)
@@ -114,6 +114,15 @@ def counted(browser: Client, ours: Belongings) -> dict[str, Counts]:
             rows = sum(sql.startswith("SELECT") for sql in asked)
             found[name] = Counts(rows, len(asked), "listing" in (answer.context or {}))
     return found
+
+
+def others(ours: Belongings, owner: User, numbers: range) -> None:
+    """Give the owner more clusters and more companies."""
+    for number in numbers:
+        belongings(ours.company, f"other{number}", owner)
+        another = Company.objects.create(name=f"Another {number}")
+        Membership.objects.create(user=owner, company=another, role="owner")
+        belongings(another, f"another{number}", owner)
 
 
 def more(ours: Belongings, by: User, numbers: range) -> None:

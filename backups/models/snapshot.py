@@ -158,6 +158,11 @@ class VolumeBackup(models.Model):
             ),
             models.Index(
                 fields=("cluster", "-due"),
+                condition=Q(state__in=("failed", "excluded")),
+                name="volume_backup_lacking",
+            ),
+            models.Index(
+                fields=("cluster", "-due"),
                 condition=Q(purged_at=None, state="captured"),
                 name="volume_backup_present",
             ),

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Collection
 from typing import Any
 
 from django.db import transaction
@@ -70,12 +71,23 @@ def begin(pk: int) -> bool:
 
 def obstacles(company: Company) -> list[str]:
     """Return in words what keeps a company's backups from being deleted."""
-    held = Snapshot.objects.filter(cluster__company=company, purged_at=None)
-    held = held.exclude(hold_reason="").select_related("cluster").defer("manifest")
-    running = Restore.objects.filter(snapshot__cluster__company=company, outcome=Outcome.RUNNING)
-    running = running.select_related("cluster", "snapshot").defer("snapshot__manifest")
-    found = [f"{one.cluster}: {one} is on legal hold ({one.hold_reason})." for one in held]
-    return found + [f"{one.cluster}: a restore of {one.snapshot} is running." for one in running]
+    return obstacles_of([company])[company.pk]
+
+
+def obstacles_of(companies: Collection[Company]) -> dict[int, list[str]]:
+    """Return the same of several companies, with two queries for all of them."""
+    found: dict[int, list[str]] = {company.pk: [] for company in companies}
+    held = Snapshot.objects.filter(cluster__company__in=companies, purged_at=None)
+    for snapshot in held.exclude(hold_reason="").select_related("cluster").defer("manifest"):
+        said = f"{snapshot.cluster}: {snapshot} is on legal hold ({snapshot.hold_reason})."
+        found[snapshot.cluster.company_id].append(said)
+    running = Restore.objects.filter(
+        snapshot__cluster__company__in=companies, outcome=Outcome.RUNNING
+    )
+    for one in running.select_related("cluster", "snapshot__cluster").defer("snapshot__manifest"):
+        said = f"{one.cluster}: a restore of {one.snapshot} is running."
+        found[one.snapshot.cluster.company_id].append(said)
+    return found
 
 
 def delete(row: Repository) -> bool:

@@ -1,6 +1,7 @@
 """The list of all backups of volumes, those that were purged included."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -30,8 +31,15 @@ COLUMNS = (
     Column("Verification"),
     Column("Kept by"),
 )
-# Counting further would read every row only to print a number.
-COUNTED = 10_000
+# The same of several clusters, whose sizes no index has in one order.
+COLUMNS_OF_SEVERAL = tuple(
+    replace(column, field="") if column.field == "bytes" else column for column in COLUMNS
+)
+# Counting further would read every row only to print a number. The rows of one cluster have an
+# index of their own; of several clusters all rows are read in the order of their time.
+COUNTED, COUNTED_OF_SEVERAL = 10_000, 2_000
+# So many of the newest of several clusters are searched, unless days are chosen.
+SEARCHED = 20_000
 CAPTURED = Q(state=VolumeBackup.State.CAPTURED)
 FAILED = Q(drilled=VolumeBackup.Drilled.FAILED) | ~Q(check_error="")
 DRILLED = Q(drilled=VolumeBackup.Drilled.PASSED)
@@ -71,9 +79,9 @@ class Window:
 def volume_backups(request: HttpRequest, slug: str) -> HttpResponse:
     """List the backups of a cluster's volumes."""
     cluster = access.cluster_for(request, slug)
-    rows = VolumeBackup.objects.filter(cluster=cluster).select_related("cluster")
+    rows = VolumeBackup.objects.filter(cluster=cluster).select_related("cluster__company")
     context = frame(request, cluster, "volume_backups")
-    return listed(request, [cluster], rows, context, "backups/volume_backups.html")
+    return listed(request, [cluster], rows, context, "backups/volume_backups.html", one=True)
 
 
 @login_required
@@ -85,9 +93,10 @@ def company_volume_backups(request: HttpRequest) -> HttpResponse:
     within = [row for row in clusters if row.slug == chosen] or clusters
     # One cluster's rows have an index in the order of their time.
     which = {"cluster": within[0]} if len(within) == 1 else {"cluster__in": within}
-    rows = VolumeBackup.objects.filter(**which).select_related("cluster")
+    rows = VolumeBackup.objects.filter(**which).select_related("cluster__company")
+    one = len(within) == 1
     context = {"nav_active": "evidence", "crumbs": company_crumbs(), "clusters": clusters}
-    return listed(request, clusters, rows, context, "backups/company_volume_backups.html")
+    return listed(request, clusters, rows, context, "backups/company_volume_backups.html", one=one)
 
 
 def listed(
@@ -96,9 +105,10 @@ def listed(
     rows: QuerySet[VolumeBackup],
     context: dict[str, Any],
     template: str,
+    *,
+    one: bool,
 ) -> HttpResponse:
-    """Narrow the rows as the address says, and draw one page of them."""
-    kept = tiers(clusters, timezone.now())
+    """Narrow the rows, which may be of one cluster only, and draw one page of them."""
     window = Window(request)
     rows = rows.filter(**window.limits) if not window.error else rows.none()
     volume = request.GET.get("volume", "").strip()
@@ -108,33 +118,46 @@ def listed(
     if level in REACHED:
         rows = rows.filter(REACHED[level])
     rule = request.GET.get("tier", "")
-    if rule in RULES:
+    kept: Tiers | None = None
+    if rule in RULES and one:
+        kept = tiers(clusters, timezone.now())
         rows = rows.filter(snapshot__in=[pk for pk, rules in kept.items() if rule in rules])
         rows = rows.filter(CAPTURED, purged_at=None)
     purged = request.GET.get("purged", "")
     if purged in {"yes", "no"}:
         rows = rows.filter(purged_at__isnull=purged == "no")
+    since = None if one or window.limits or not request.GET.get("q") else searched_since(rows)
     listing = Listing(
         request,
-        rows,
-        columns=COLUMNS,
+        rows.filter(due__gte=since) if since else rows,
+        columns=COLUMNS if one else COLUMNS_OF_SEVERAL,
         search=("volume_name", "node_name"),
-        filters=filters(clusters),
+        filters=filters(clusters, one=one),
         sort="-due",
-        counted=COUNTED,
+        counted=COUNTED if one else COUNTED_OF_SEVERAL,
         narrowed=bool(window.first or window.last or volume),
     )
-    listing.page.object_list = [line(row, kept) for row in listing.page.object_list]
+    shown = list(listing.page.object_list)
+    if kept is None:
+        kept = tiers({row.cluster for row in shown if is_present(row)}, timezone.now())
+    listing.page.object_list = [line(row, kept) for row in shown]
     context |= {
         "listing": listing,
         "window": window,
+        "searched_since": since,
         "volume": volume,
         "more_filters": "backups/volume_backups_filters.html",
     }
     return render(request, template, context, status=422 if window.error else 200)
 
 
-def filters(clusters: Sequence[Cluster]) -> list[Choice]:
+def searched_since(rows: QuerySet[VolumeBackup]) -> datetime | None:
+    """Return the time of the last row that a search looks at, if there are others before it."""
+    last = rows.order_by("-due").values_list("due", flat=True)
+    return next(iter(last[SEARCHED : SEARCHED + 1]), None)
+
+
+def filters(clusters: Sequence[Cluster], *, one: bool) -> list[Choice]:
     """Offer the nodes that there are or were, and the words for what became of backups."""
     nodes = Node.objects.filter(cluster__in=clusters).order_by("name")
     names = list(nodes.values_list("name", flat=True).distinct())
@@ -148,7 +171,8 @@ def filters(clusters: Sequence[Cluster]) -> list[Choice]:
         *found,
         Choice("state", "State", [("", "All states"), *VolumeBackup.State.choices]),
         Choice("verification", "Verification", choices("All levels", REACHED), applied=True),
-        Choice("tier", "Kept by", choices("Any rule", RULES), applied=True),
+        # What a rule keeps of several clusters would be hundreds of snapshots to look through.
+        *([Choice("tier", "Kept by", choices("Any rule", RULES), applied=True)] if one else []),
         Choice(
             "purged",
             "Data",
@@ -163,11 +187,15 @@ def choices(everything: str, values: Iterable[str]) -> list[tuple[str, str]]:
     return [("", everything), *((value, value) for value in values)]
 
 
+def is_present(row: VolumeBackup) -> bool:
+    """Say whether a backup's data is there."""
+    return row.state == VolumeBackup.State.CAPTURED and not row.purged_at
+
+
 def line(row: VolumeBackup, kept: Tiers) -> dict[str, Any]:
     """Return one line of the table."""
-    present = row.state == VolumeBackup.State.CAPTURED and not row.purged_at
     return {
         "backup": row,
         "state_kind": STATES[row.state],
-        "rules": kept.get(row.snapshot_id, ()) if present else (),
+        "rules": kept.get(row.snapshot_id, ()) if is_present(row) else (),
     }

@@ -19,11 +19,16 @@ class Picture:
     sizes: Sizes | None
 
 
-def pictures(clusters: Collection[Cluster], now: datetime) -> list[Picture]:
-    """Return the pictures of clusters, in their order."""
-    taken = hours(clusters, now)
+def pictures(
+    clusters: Collection[Cluster], now: datetime, *, each_hour: bool = True
+) -> list[Picture]:
+    """Return the pictures of clusters, in their order; or only how each day was."""
+    taken = hours(clusters, now, with_sizes=each_hour)
     protections = {row.cluster_id: row for row in Protection.objects.filter(cluster__in=clusters)}
-    return [drawn(one, protections.get(one.pk), taken[one.pk], now) for one in clusters]
+    return [
+        drawn(one, protections.get(one.pk), taken[one.pk], now, each_hour=each_hour)
+        for one in clusters
+    ]
 
 
 def picture(cluster: Cluster, row: Protection | None, now: datetime) -> Picture:
@@ -31,21 +36,31 @@ def picture(cluster: Cluster, row: Protection | None, now: datetime) -> Picture:
     return drawn(cluster, row, hours([cluster], now)[cluster.pk], now)
 
 
-def hours(clusters: Collection[Cluster], now: datetime) -> dict[int, dict[datetime, Taken]]:
+def hours(
+    clusters: Collection[Cluster], now: datetime, *, with_sizes: bool = True
+) -> dict[int, dict[datetime, Taken]]:
     """Return what was taken of each cluster in the last days."""
     taken: dict[int, dict[datetime, Taken]] = defaultdict(dict)
     rows = Snapshot.objects.filter(cluster__in=clusters, due__gte=now - timedelta(days=DAYS))
-    fields = ("cluster_id", "due", "pk", "state", "bytes", "added_bytes")
+    sized = ("bytes", "added_bytes") if with_sizes else ()
+    fields = ("cluster_id", "due", "pk", "state", *sized)
     for cluster, due, *values in rows.order_by().values_list(*fields):
         taken[cluster][due] = Taken(*values)
     return taken
 
 
 def drawn(
-    cluster: Cluster, row: Protection | None, taken: dict[datetime, Taken], now: datetime
+    cluster: Cluster,
+    row: Protection | None,
+    taken: dict[datetime, Taken],
+    now: datetime,
+    *,
+    each_hour: bool = True,
 ) -> Picture:
     """Draw what was taken of one cluster."""
     since, ended = (row.since, row.ended_at) if row else (None, None)
     return Picture(
-        cluster, calendar(taken, since=since, ended=ended, now=now), sizes(taken, now=now)
+        cluster,
+        calendar(taken, since=since, ended=ended, now=now, each_hour=each_hour),
+        sizes(taken, now=now) if each_hour else None,
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.handlers.asgi import ASGIRequest
+from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -36,6 +37,8 @@ COLUMNS = (
     Column("Backups", "rows", numeric=True),
     Column("SHA-256 of the content"),
 )
+# Of so many clusters the calendars stand on one page.
+CLUSTERS_AT_ONCE = 3
 
 
 @login_required
@@ -44,10 +47,11 @@ def evidence(request: HttpRequest, slug: str) -> HttpResponse | StreamingHttpRes
     """Show a cluster's evidence, or hand out a report of it."""
     cluster = access.cluster_for(request, slug)
     form = asked(request, [cluster], one=True)
+    seen = {"pictures": lambda: pictures([cluster], timezone.now())}
     return page(
         request,
         form,
-        frame(request, cluster, TAB),
+        frame(request, cluster, TAB) | seen,
         EvidenceReport.objects.filter(company=cluster.company, cluster=cluster),
         "backups/evidence.html",
     )
@@ -60,10 +64,12 @@ def company_evidence(request: HttpRequest) -> HttpResponse | StreamingHttpRespon
     clusters = list(access.clusters_for(request).select_related("company"))
     form = asked(request, clusters)
     companies = access.companies_for(access.user_of(request))
+    some = Paginator(clusters, CLUSTERS_AT_ONCE).get_page(request.GET.get("clusters"))
+    seen = {"pictures": lambda: pictures(list(some), timezone.now(), each_hour=False)}
     return page(
         request,
         form,
-        {"nav_active": "evidence"},
+        {"nav_active": "evidence", "some": some} | seen,
         EvidenceReport.objects.filter(company__in=companies),
         "backups/company_evidence.html",
     )
@@ -117,7 +123,6 @@ def page(
         "form": form,
         "key": keys.public if keys else None,
         "key_error": key_error,
-        "pictures": pictures(form.clusters, timezone.now()),
         "listing": Listing(request, reports, columns=COLUMNS, sort="-made_at"),
     }
     return render(request, template, context, status=422 if form.is_bound else 200)

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from backups.tasks.subscriptions import obstacles
+from backups.tasks.subscriptions import obstacles_of
 from medstack import access, sealing
 from medstack.models import Company, Event, Membership
 
@@ -18,11 +18,12 @@ PAYERS = (Membership.Role.OWNER, Membership.Role.BILLING)
 @require_safe
 def subscription(request: HttpRequest) -> HttpResponse:
     """Show the state, and what it means for the backups."""
-    companies = access.companies_for(access.user_of(request), PAYERS)
-    if not companies.exists():
+    companies = list(access.companies_for(access.user_of(request), PAYERS).order_by("name"))
+    if not companies:
         raise Http404
     ended = Event.objects.filter(company__in=companies, action="subscription.purged")
-    rows = [{"company": one, "obstacles": obstacles(one)} for one in companies.order_by("name")]
+    found = obstacles_of(companies)
+    rows = [{"company": one, "obstacles": found[one.pk]} for one in companies]
     context = {
         "rows": rows,
         "certified": {event.company_id for event in ended},

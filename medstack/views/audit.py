@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from medstack import access, export, sealing
 from medstack.listing import Choice, Column, Listing
 from medstack.models import Event, Seal
+from medstack.views.activity import NEWEST
 
 KINDS = (
     "cluster",
@@ -37,11 +38,17 @@ FORMATS = {"csv": (export.as_csv, "text/csv"), "jsonl": (export.as_json, "applic
 def events(request: HttpRequest) -> HttpResponse:
     """List the audit records of the user's companies."""
     clusters = access.clusters_for(request).order_by("name").values_list("pk", "name")
+    names = [("", "All"), *((str(pk), name) for pk, name in clusters)]
+    rows = access.events_for(request).select_related("cluster")
+    chosen = request.GET.get("cluster", "")
+    if chosen and chosen in dict(names):
+        # Before the newest are counted out: one cluster's records have an index of their own.
+        rows = rows.filter(cluster=int(chosen))
     listing = Listing(
         request,
-        access.events_for(request).select_related("cluster"),
+        rows,
         columns=(
-            Column("When", "at"),
+            Column("When", "pk"),
             Column("Who", "actor_name"),
             Column("From", "address"),
             Column("What", "action"),
@@ -52,14 +59,14 @@ def events(request: HttpRequest) -> HttpResponse:
         search=("action", "actor_name", "subject_name", "cluster__name"),
         filters=(
             Choice("kind", "On", [("", "Everything"), *((k, k) for k in KINDS)], "subject_kind"),
-            Choice(
-                "cluster", "Cluster", [("", "All"), *((str(pk), name) for pk, name in clusters)]
-            ),
+            Choice("cluster", "Cluster", names, applied=True),
         ),
-        sort="-at",
+        sort="-pk",
+        newest=NEWEST,
     )
     companies = access.companies_for(access.user_of(request))
-    chains = [{"company": one, "head": sealing.head(one.pk)} for one in companies]
+    heads = sealing.heads(companies)
+    chains = [{"company": one, "head": heads.get(one.pk, {})} for one in companies]
     context = {"listing": listing, "nav_active": "activity", "chains": chains}
     return render(request, "medstack/events.html", context)
 
