@@ -6,11 +6,23 @@ import pytest
 from django.test import Client, override_settings
 from django.test.utils import setup_databases, teardown_databases
 from django.utils import timezone
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 from pytest_django.plugin import DjangoDbBlocker
 
 from clusters.models import Cluster, Node
 from medstack.models import Company, Membership, User
 from tests.signing import sign_in
+
+# A busy machine is no failure, and a test leaves no files behind.
+properties.register_profile(
+    "steady",
+    deadline=None,
+    database=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+properties.load_profile("steady")
 
 PASSWORD = "correct-horse-battery-9"
 Role = Membership.Role

@@ -2,15 +2,10 @@
 
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from clusters.spec import text
 from clusters.spec.defaults import DEFAULTS, HEALTH
-
-# A busy machine is no failure, and a test leaves no files behind.
-settings.register_profile("steady", deadline=None, database=None, max_examples=50)
-settings.load_profile("steady")
 
 Json = dict[str, Any]
 JSON = st.recursive(
