@@ -28,6 +28,7 @@ OURS = (
     "medstack/__init__.py",
     "medstack/failures.py",
     "clusters/__init__.py",
+    "clusters/reach.py",
     "clusters/engine",
     "backups/__init__.py",
     "backups/canonical.py",

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from clusters.ingress.wire import forbidden
+from clusters.reach import forbidden
 from medstack.failures import Failure
 
 DOCKER_HUB = "docker.io"

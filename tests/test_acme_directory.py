@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from clusters.ingress import wire
 from clusters.ingress.lookups import directory_problem, probe
+from clusters.reach import forbidden
 from tests.authorities import issue
 from tests.outside import Answer, NameServer, listener, name_server, say_nothing, site
 
@@ -46,8 +46,8 @@ def names() -> Iterator[NameServer]:
 def test_private_addresses_are_asked_only_where_that_is_allowed(
     address: str, is_private: bool
 ) -> None:
-    assert wire.forbidden(address, allow_private=False) is is_private
-    assert not wire.forbidden(address, allow_private=True)
+    assert forbidden(address, allow_private=False) is is_private
+    assert not forbidden(address, allow_private=True)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_private_addresses_are_asked_only_where_that_is_allowed(
     ],
 )
 def test_metadata_and_other_special_addresses_are_never_asked(address: str) -> None:
-    assert wire.forbidden(address, allow_private=True)
+    assert forbidden(address, allow_private=True)
     assert probe("app.example.com", address).problem == f"{address} is no address to connect to"
 
 

@@ -58,6 +58,7 @@ def test_medstack_knows_the_apps_only_where_it_composes_them() -> None:
         "clusters/addresses",
         "clusters/drift",
         "clusters/names",
+        "clusters/reach",
         "clusters/images",
         "backups/retention",
     ],

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from clusters.engine.errors import Refused, Unreachable
-from clusters.ingress.wire import forbidden
+from clusters.reach import forbidden
 
 # What getaddrinfo answers.
 Found = list[tuple[Any, ...]]

@@ -18,6 +18,7 @@ from cryptography import x509
 from clusters.ingress import wire
 from clusters.ingress.certificates import name_of
 from clusters.ingress.domains import reachable
+from clusters.reach import forbidden
 
 LONGEST_ALIAS_CHAIN = 8
 # An ACME directory has some hundred bytes.
@@ -118,7 +119,7 @@ def probe(
     """Ask for a path of a domain at an address, as a browser would."""
     deadline = monotonic() + timeout
     host = reachable(domain)
-    if wire.forbidden(address, allow_private=True):
+    if forbidden(address, allow_private=True):
         return Probe(problem=f"{address} is no address to connect to")
     found, started = Probe(), monotonic()
     try:
@@ -253,7 +254,7 @@ def allowed_address(host: str, deadline: float, *, allow_private: bool, server: 
     if not found:
         raise UnusableDirectory(f"The ACME directory's host {host} does not resolve.")
     for address in found:
-        if wire.forbidden(address, allow_private=allow_private):
+        if forbidden(address, allow_private=allow_private):
             raise UnusableDirectory(
                 f"The ACME directory leads to {address}, which the console does not connect to."
             )

@@ -6,19 +6,10 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from time import monotonic
 from typing import Any
 
-Address = IPv4Address | IPv6Address
-
-# Cloud providers' addresses that hand credentials to whoever asks, beside the link-local ones.
-METADATA = frozenset(
-    ip_address(text)
-    for text in ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254")
-)
-NAT64 = IPv6Network("64:ff9b::/96")
-RESERVED = ip_network("240.0.0.0/4")
 AGENT = "MedStack-Check/1.0"
 
 
@@ -61,25 +52,6 @@ def remaining(deadline: float) -> float:
     if left <= 0:
         raise TimeoutError("The deadline is over.")
     return left
-
-
-def forbidden(text: str, *, allow_private: bool) -> bool:
-    """Say whether the console must not connect to an address on anybody's behalf."""
-    address = plain(ip_address(text))
-    if address in METADATA or address.is_link_local or address.is_multicast:
-        return True
-    if address.is_unspecified or address in RESERVED:
-        return True
-    return not address.is_global and not allow_private
-
-
-def plain(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address stands for, if it does."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address in NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or address
 
 
 @contextmanager
