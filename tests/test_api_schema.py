@@ -21,6 +21,8 @@ from medstack.models import Company, User
 from tests.belongings import Belongings, belongings
 from tests.programs import token_of
 
+pytestmark = pytest.mark.on_postgresql
+
 # A form knows more than a description can say: which names Docker takes. A parameter that nobody
 # knows does no harm. And here all requests carry a valid token: tests/test_api_access.py shows that
 # nobody gets in without one.

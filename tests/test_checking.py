@@ -23,6 +23,8 @@ from tests.pages import SignIn
 from tests.processes import run
 from tests.stores import DAY, DUES, EXPIRED, HOUR, NOW, Store, backup_of, make_store, put, size
 
+pytestmark = pytest.mark.on_postgresql
+
 FINAL, NEWEST = DUES[1:]
 
 

@@ -20,6 +20,8 @@ from medstack.models import Event, Operation, User
 from tests.pages import SignIn, carried
 from tests.repositories.servers import SERVERS, Form, rest_servers, ssh_server
 
+pytestmark = pytest.mark.on_sqlite
+
 PASSWORD = "correct-horse-battery"
 
 
