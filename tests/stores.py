@@ -8,9 +8,11 @@ from pathlib import Path
 
 from backups import opening, restic
 from backups.models import Protection, Repository, Snapshot, VolumeBackup
+from backups.restic import keys
 from clusters.models import Cluster
 
-PASSWORD = "quite-a-password"
+# As long as a generated one, whose key opens quickly.
+PASSWORD = "quite-a-password" * 3
 # Far ahead, so that no run on the real clock is over before it began.
 NOW = datetime(2030, 6, 18, 12, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -33,6 +35,7 @@ def make_store(folder: Path) -> Store:
     """Store a volume, which is large the first time, and a report for each due time."""
     repository = restic.Repository(str(folder / "store"), PASSWORD)
     restic.initialise(repository)
+    keys.ease(folder / "store", PASSWORD)
     for number, _ in enumerate(DUES):
         for kind in ("volume", "report"):
             path = folder / kind

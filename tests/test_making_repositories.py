@@ -1,5 +1,6 @@
 """A cluster's embedded repository is made once and whole, whoever makes it at the same time."""
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from django.urls import reverse
 
 from backups import opening, restic
 from backups.models import Repository
+from backups.restic import keys
 from backups.tasks import repository as repositories
 from clusters.models import Cluster
 from medstack.models import User
@@ -45,6 +47,32 @@ def test_making_it_again_changes_nothing(row: Repository) -> None:
     assert (opening.folder(row) / "config").read_bytes() == config
     assert row.initialised_at
     assert row.test_error == ""
+
+
+def test_a_generated_password_opens_it_without_the_computation_that_a_typed_one_needs(
+    row: Repository,
+) -> None:
+    repositories.initialise(row.pk)
+    folder, typed = opening.folder(row), "typed-by-a-person"
+    (key,) = costs(folder)
+    assert key == keys.COST["N"]
+    restic.add_password(opening.for_console(row), typed)
+    # Neither the password that is too short for it, nor the key of another one, is touched.
+    keys.ease(folder, typed)
+    keys.ease(folder, row.password)
+    quick, slow = costs(folder)
+    assert (quick, slow >= 1 << 14) == (keys.COST["N"], True)
+    for password in (row.password, typed):
+        opened = restic.Repository(str(folder), password)
+        (folder.parent / "note").write_text(password)
+        restic.backup(opened, [folder.parent / "note"], host="one")
+        restic.check(opened, subset=(1, 1))
+    assert len(restic.snapshots(opened)) == 2
+
+
+def costs(folder: Path) -> list[int]:
+    """Return how often each of a repository's keys goes through scrypt, the quickest first."""
+    return sorted(json.loads(one.read_bytes())["N"] for one in (folder / "keys").iterdir())
 
 
 @pytest.mark.parametrize(

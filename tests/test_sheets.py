@@ -1,5 +1,6 @@
 """The recovery sheet is handed out once; a new password makes it worthless and brings another."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from django.urls import reverse
 
 from backups import opening, recovery, restic
 from backups.models import Repository
+from backups.restic import keys
 from backups.tasks import repository as repositories
 from clusters.models import Cluster
 from medstack import operations
@@ -75,6 +77,8 @@ def test_a_new_password_makes_the_lost_sheet_worthless_and_the_new_one_opens_eve
         restic.exists(lost)
     found = recovery.parse(sheet_of(client_for, owner, row)).repository
     assert found.password != lost.password
+    (key,) = (opening.folder(row) / "keys").iterdir()
+    assert json.loads(key.read_bytes())["N"] == keys.COST["N"]
     assert len(restic.snapshots(found)) == 1
     row.refresh_from_db()
     assert row.next_password == ""

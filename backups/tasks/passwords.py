@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from backups import agent_service, opening, restic
 from backups.models import Protection, Repository
+from backups.restic import keys
 from backups.tasks import agents
 from backups.tasks.repository import row_of
 from clusters import engine as engines
@@ -30,6 +31,8 @@ def let_in(operation: Operation) -> Waiting | None:
             restic.exists(replace(repository, password=row.next_password))
         except restic.WrongPassword:
             restic.add_password(repository, row.next_password)
+        if row.kind == Repository.Kind.EMBEDDED:
+            keys.ease(opening.folder(row), row.next_password)
     return None
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from backups import opening, restic
 from backups.models import Protection, Repository
+from backups.restic import keys
 from backups.server import serving
 from clusters.actions.nodes import record
 from clusters.models import Cluster
@@ -91,6 +92,7 @@ def make_folder(row: Repository) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as aside:
         made = Path(aside) / "made"
         restic.initialise(restic.Repository(str(made), row.password))
+        keys.ease(made, row.password)
         # It refuses where somebody was quicker; what they moved there is as good.
         with suppress(OSError):
             made.rename(folder)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from backups import opening, restic
@@ -111,6 +112,12 @@ def take(world: World) -> Snapshot:
     return found
 
 
+def restorable(world: World) -> QuerySet[VolumeBackup]:
+    """Return the backups of the volume, the newest first; other clusters' rows are there, too."""
+    found = VolumeBackup.objects.restorable().filter(snapshot__cluster=world.cluster)
+    return found.filter(volume_name="data").order_by("-due", "-pk")
+
+
 def backup_of(snapshot: Snapshot, volume: str = "data") -> VolumeBackup:
     return VolumeBackup.objects.get(snapshot=snapshot, volume_name=volume)
 
@@ -179,8 +186,7 @@ def shown(world: World) -> list[dict[str, Any]]:
 
 
 def test_a_volume_comes_back_as_a_new_one_on_another_node(cluster: World) -> None:
-    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
-    assert backup
+    backup = restorable(cluster)[0]
     url = f"backups/volumes/{backup.pk}/restore/"
     two = cluster.node("two")
     cluster.post(url, node=two.pk, mode="new", name="back")
@@ -214,8 +220,7 @@ def test_a_volume_comes_back_on_a_node_of_another_cluster_by_command_line(
 
 
 def test_a_node_without_room_refuses_before_anything_is_saved_or_stopped(cluster: World) -> None:
-    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
-    assert backup
+    backup = restorable(cluster)[0]
     one = cluster.node("one")
     small = {"type": "tmpfs", "device": "tmpfs", "o": "size=64m"}
     with on_node(one) as engine:
@@ -231,8 +236,7 @@ def test_a_node_without_room_refuses_before_anything_is_saved_or_stopped(cluster
 
 
 def test_a_cancelled_restore_removes_what_it_began(cluster: World) -> None:
-    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
-    assert backup
+    backup = restorable(cluster)[0]
     two = cluster.node("two")
     cluster.post(f"backups/volumes/{backup.pk}/restore/", node=two.pk, mode="new", name="dropped")
     operation = cluster.last()
@@ -252,8 +256,7 @@ def test_a_cancelled_restore_removes_what_it_began(cluster: World) -> None:
 
 
 def test_an_existing_volume_is_not_touched_without_its_name(cluster: World) -> None:
-    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
-    assert backup
+    backup = restorable(cluster)[0]
     url = f"backups/volumes/{backup.pk}/restore/"
     one = cluster.node("one")
     cluster.refresh()
@@ -277,8 +280,7 @@ def test_over_an_existing_volume_with_its_service_stopped_meanwhile(cluster: Wor
         },
     )
     before = listing(cluster, "one", "data")
-    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
-    assert backup
+    backup = restorable(cluster)[0]
     run_on(cluster, "one", "data", "rm -rf /data/big '/data/ö dir' && echo new > /data/new")
     one = cluster.node("one")
     cluster.post(
@@ -301,8 +303,7 @@ def test_over_an_existing_volume_with_its_service_stopped_meanwhile(cluster: Wor
 
 
 def test_a_killed_restore_fails_in_words_and_leaves_nothing(cluster: World) -> None:
-    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
-    assert backup
+    backup = restorable(cluster)[0]
     two = cluster.node("two")
     cluster.post(f"backups/volumes/{backup.pk}/restore/", node=two.pk, mode="new", name="lost")
     operation = cluster.last()
@@ -324,8 +325,7 @@ def test_a_killed_restore_fails_in_words_and_leaves_nothing(cluster: World) -> N
 
 
 def test_a_drill_proves_a_backup_and_removes_its_scratch(cluster: World) -> None:
-    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
-    assert backup
+    backup = restorable(cluster)[0]
     cluster.post(f"backups/volumes/{backup.pk}/drill/")
     cluster.done()
     backup.refresh_from_db()
@@ -339,8 +339,7 @@ def test_a_drill_proves_a_backup_and_removes_its_scratch(cluster: World) -> None
 
 
 def test_a_backups_files_are_listed_and_one_is_downloaded(cluster: World) -> None:
-    backup = VolumeBackup.objects.restorable().filter(snapshot__trigger="manual").last()
-    assert backup
+    backup = restorable(cluster).filter(snapshot__trigger="manual").reverse()[0]
     url = f"backups/volumes/{backup.pk}/files/"
     assert "ö dir/" in cluster.page(url)
     assert "a b" in cluster.page(url + "?path=%C3%B6%20dir/.x")
@@ -397,8 +396,7 @@ def ids(world: World) -> set[str]:
 def test_a_corrupted_pack_is_found_by_check_and_drill_which_name_the_backup(
     cluster: World,
 ) -> None:
-    backup = VolumeBackup.objects.restorable().filter(volume_name="data").first()
-    assert backup
+    backup = restorable(cluster)[0]
     row = Repository.objects.current().get(cluster=cluster.cluster)
     packs = sorted((opening.folder(row) / "data").rglob("*"), key=lambda one: -size_of(one))
     packs[0].chmod(0o600)

@@ -41,8 +41,9 @@ class Work:
     secrets: set[str] = field(default_factory=set)
     number: int = 0
 
-    def ask(self, path: str, answers: tuple[int, ...] = (302,), **fields: Any) -> None:
-        """Send a form until the console answers; it may be away for a while, not for long."""
+    def ask(self, path: str, **fields: Any) -> None:
+        """Send a form until it is accepted; what it needs may be away for a while, not for long."""
+        said: list[str] = []
 
         def answered() -> bool:
             try:
@@ -52,11 +53,16 @@ class Work:
             # A change whose answer was lost may be at work still.
             if response.status_code == 409 or "wait until it has ended" in response.text:
                 return False
-            # Or it is done.
-            assert response.status_code in answers, (path, problems_on(response.text))
-            return True
+            said[:] = problems_on(response.text)
+            # Or it is done, and the name is taken. What else is refused may be possible again
+            # when an Engine is back.
+            return response.status_code == 302 or any("already" in one for one in said)
 
-        eventually(answered, within=180, what=path)
+        try:
+            eventually(answered, within=180, what=path)
+        except AssertionError as error:
+            error.add_note(f"The last answer said: {said}")
+            raise
 
     def next(self) -> None:
         """Ask for something."""
@@ -88,12 +94,12 @@ class Work:
     def add_secret(self) -> None:
         name = f"key-{self.number}"
         self.secrets.add(name)
-        self.ask("docker/secrets/new/", (302, 422), name=name, text=f"planted-{self.number}")
+        self.ask("docker/secrets/new/", name=name, text=f"planted-{self.number}")
 
     def add_volume(self) -> None:
         name = f"data-{self.number}"
         self.volumes.add(name)
-        self.ask("docker/volumes/new/", (302, 422), name=name, node=self.node, kind="local")
+        self.ask("docker/volumes/new/", name=name, node=self.node, kind="local")
 
     def snapshot(self) -> None:
         self.ask("backups/snapshots/now/")
@@ -102,7 +108,7 @@ class Work:
         name = f"again-{self.number}"
         self.volumes.add(name)
         fields = {"node": self.node, "mode": "new", "name": name}
-        self.ask(f"backups/volumes/{self.backup}/restore/", (302, 422), **fields)
+        self.ask(f"backups/volumes/{self.backup}/restore/", **fields)
 
     @property
     def node(self) -> int:

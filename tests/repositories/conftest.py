@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from backups import restic
+from backups.restic import keys
 from backups.restic.repository import Repository
 
-PASSWORD = "correct-horse-battery"
+# As long as a generated one, whose key opens quickly.
+PASSWORD = "correct-horse-battery" * 3
 ODD_NAMES = ("-rf", "a*b?[c]", "new\nline", "ünïcode", 'quo"te', "back\\slash", b"\xff.raw")
 
 
@@ -23,6 +25,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Repository:
         str(folder / "store"), PASSWORD, environment={"RESTIC_CACHE_DIR": str(folder / "cache")}
     )
     restic.initialise(repository)
+    keys.ease(folder / "store", PASSWORD)
     return repository
 
 
