@@ -1,6 +1,7 @@
 """People, a cluster and a client for each of them; what every test may ask for."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.test import Client, override_settings
@@ -12,7 +13,9 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from clusters.models import Cluster, Node
 from medstack.models import Company, Membership, User
+from tests.fake_engine import FakeEngine
 from tests.signing import sign_in
+from tests.unwell import Fakes, attach, fake_engines
 
 # A busy machine is no failure, and a test leaves no files behind.
 properties.register_profile(
@@ -26,6 +29,14 @@ properties.load_profile("steady")
 
 PASSWORD = "correct-horse-battery-9"
 Role = Membership.Role
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what shares Engines together where several processes share the tests."""
+    for item in items:
+        folder = item.path.parent.name
+        together = folder if folder == "product" else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(together))
 
 
 @pytest.fixture(scope="session")
@@ -130,3 +141,24 @@ def node(cluster: Cluster) -> Node:
         api_version="1.41",
         engine_version="20.10.24",
     )
+
+
+@pytest.fixture
+def fakes(tmp_path: Path) -> Iterator[Fakes]:
+    """Let fake Engines be started, for failures that real ones cannot be made to show."""
+    with fake_engines(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
+def fake(fakes: Fakes, node: Node) -> FakeEngine:
+    """Put a fake Engine behind the cluster's one node."""
+    fake = fakes()
+    attach(node, fake)
+    return fake
+
+
+@pytest.fixture
+def browser(client_for: Callable[[User], Client], operator: User) -> Client:
+    """Return the pages as an Operator uses them."""
+    return client_for(operator)

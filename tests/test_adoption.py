@@ -15,12 +15,15 @@ from backups.agent.tags import tags
 from backups.manifest import serialise
 from backups.models import Protection, Repository, Snapshot, VolumeBackup
 from backups.parts import Environment, Report, Trigger, VolumePart
+from backups.tasks import repository as repositories
 from backups.tasks.adoption import look
 from clusters.models import Cluster, Node
 from medstack.models import Event
 from medstack.models.events import SYSTEM
 
 DUE = datetime(2026, 11, 24, 2, tzinfo=UTC)
+# As long as a generated one, whose key opens quickly.
+PASSWORD = "quite-a-password" * 3
 SOON = DUE + timedelta(minutes=2)
 
 
@@ -28,9 +31,9 @@ SOON = DUE + timedelta(minutes=2)
 def repository(cluster: Cluster, tmp_path: Path, settings: Any) -> Repository:
     settings.REPOSITORIES_ROOT, settings.BACKUPS = tmp_path, True
     row = Repository.objects.create(
-        cluster=cluster, folder="f", password="quite-a-password", initialised_at=DUE
+        cluster=cluster, folder="f", password=PASSWORD, initialised_at=DUE
     )
-    restic.initialise(opening.for_console(row))
+    repositories.make_folder(row)
     Protection.objects.create(cluster=cluster, since=DUE - timedelta(hours=1))
     return row
 

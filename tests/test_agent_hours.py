@@ -159,6 +159,23 @@ def test_a_node_that_does_not_answer_is_asked_again_within_the_hour(
     assert hours(repository) == [datetime(2026, 5, 1, 12, tzinfo=UTC)]
 
 
+def test_an_agent_that_begins_removes_the_lock_of_the_one_that_was_killed(
+    repository: restic.Repository,
+) -> None:
+    killed = Waiting(repository)
+    assert killed.under_way.wait(30)
+    for pid in children():
+        os.kill(pid, signal.SIGKILL)
+    killed.finish()
+    assert [*Path(repository.url, "locks").iterdir()]
+    clock = Clock(datetime(2026, 5, 1, 12, 10, tzinfo=UTC))
+    agent(Node(), repository, clock).begin()
+    assert not [*Path(repository.url, "locks").iterdir()]
+    # A repository that is away is no reason to end: every hour tries again.
+    shutil.rmtree(repository.url)
+    agent(Node(), repository, clock).begin()
+
+
 def test_a_lost_hour_does_not_block_the_next(repository: restic.Repository) -> None:
     node, clock = Node(), Clock(datetime(2026, 5, 1, 12, 59, 40, tzinfo=UTC))
     running = agent(node, repository, clock)

@@ -3,9 +3,7 @@
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,39 +13,17 @@ from django.utils import timezone
 
 from clusters.models import Cluster, Node
 from clusters.tasks.refresh import refresh_cluster
-from medstack.models import Event, Operation, User
+from medstack.models import Event, Operation
 from tests.engines.conftest import run_due
 from tests.fake_engine import FakeEngine
-from tests.pages import SignIn
 from tests.unwell import (
     Fakes,
-    attach,
-    fake_engines,
     let_time_pass,
     list_in_swarm,
     more_nodes,
 )
 
 CONFIG = "/containers/medstack-kernel-probe/archive"
-
-
-@pytest.fixture
-def fakes(tmp_path: Path) -> Iterator[Fakes]:
-    with fake_engines(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def fake(fakes: Fakes, node: Node) -> FakeEngine:
-    """Put a fake Engine behind the cluster's one node."""
-    fake = fakes()
-    attach(node, fake)
-    return fake
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 def packed(config: str) -> bytes:

@@ -2,8 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,33 +10,13 @@ from django.urls import reverse
 
 from clusters.models import Cluster, Node, Registry, Service, Volume
 from clusters.tasks.refresh import refresh_cluster
-from medstack.models import Operation, User
+from medstack.models import Operation
 from tests.engines.conftest import run_due
 from tests.fake_engine import FakeEngine
-from tests.pages import SignIn
-from tests.unwell import Fakes, attach, fake_engines, let_time_pass, service_on
+from tests.unwell import let_time_pass, service_on
 
 IMAGE = "registry.example.com/team/web:1"
 FIRST, SECOND = "first-password", "second-password"
-
-
-@pytest.fixture
-def fakes(tmp_path: Path) -> Iterator[Fakes]:
-    with fake_engines(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def fake(fakes: Fakes, node: Node) -> FakeEngine:
-    """Put a fake Engine behind the cluster's one node."""
-    fake = fakes()
-    attach(node, fake)
-    return fake
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Engines that are down, slow or confused: one section says so, and nothing else suffers."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -12,37 +11,14 @@ from django.utils import timezone
 
 from clusters.models import Cluster, Node, Volume
 from clusters.tasks.refresh import refresh_cluster
-from medstack.models import User
 from tests.fake_engine import FakeEngine
-from tests.pages import SignIn
 from tests.unwell import (
     WORDS,
     Fakes,
-    attach,
-    fake_engines,
     list_in_swarm,
     more_nodes,
     service_on,
 )
-
-
-@pytest.fixture
-def fakes(tmp_path: Path) -> Iterator[Fakes]:
-    with fake_engines(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def fake(fakes: Fakes, node: Node) -> FakeEngine:
-    """Put a fake Engine behind the cluster's one node."""
-    fake = fakes()
-    attach(node, fake)
-    return fake
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 @pytest.mark.parametrize(

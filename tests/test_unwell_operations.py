@@ -1,8 +1,5 @@
 """Operations on Engines that are confused: each intent lands once, or says why not."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -12,27 +9,7 @@ from clusters.models import Cluster, Node, Service
 from medstack.models import Operation, User
 from tests.engines.conftest import run_due
 from tests.fake_engine import OUT_OF_SEQUENCE, FakeEngine
-from tests.pages import SignIn
-from tests.unwell import Fakes, attach, by, fake_engines, let_time_pass, replicas, service_on
-
-
-@pytest.fixture
-def fakes(tmp_path: Path) -> Iterator[Fakes]:
-    with fake_engines(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def fake(fakes: Fakes, node: Node) -> FakeEngine:
-    """Put a fake Engine behind the cluster's one node."""
-    fake = fakes()
-    attach(node, fake)
-    return fake
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
+from tests.unwell import Fakes, attach, by, let_time_pass, replicas, service_on
 
 
 def test_an_update_out_of_sequence_is_read_again_and_both_intents_land(

@@ -48,6 +48,17 @@ class Agent:
     pause: timedelta = AGAIN
     earlier: Report | None = None
 
+    def begin(self) -> None:
+        """Remove the locks of agents that were killed here before, which nobody else can tell dead.
+
+        Their processes had the numbers that this container's own will have soon: later, restic
+        would take their locks for those of the living, and keep prunes out for half an hour.
+        """
+        try:
+            restic.unlock(self.repository)
+        except restic.ResticError as error:
+            self.tell(say("note", text=str(error)))
+
     def look(self) -> bool:
         """Take the running hour's snapshot unless it is there; say whether it was taken now.
 
@@ -122,6 +133,7 @@ def serve() -> int:
     known = policy.read()
     cluster, repository = work.credentials()
     agent = Agent(cluster, repository, known, version=known.image.rpartition(":")[2])
+    agent.begin()
     while True:
         try:
             agent.sweep()
