@@ -31,12 +31,29 @@ PASSWORD = "correct-horse-battery-9"
 Role = Membership.Role
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what shares Engines together where several processes share the tests."""
     for item in items:
         folder = item.path.parent.name
         together = folder if folder == "product" else item.path.stem
         item.add_marker(pytest.mark.xdist_group(together))
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Let a test put a figure into the run's output, whichever process measures it."""
+    return lambda text: record_property("said", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write what the tests had to say."""
+    reports = [one for several in terminalreporter.stats.values() for one in several]
+    for report in reports:
+        if getattr(report, "when", "") == "call":
+            for name, text in report.user_properties:
+                if name == "said":
+                    terminalreporter.write_line(f"{report.location[2]}: {text}")
 
 
 @pytest.fixture(scope="session")

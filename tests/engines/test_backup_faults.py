@@ -1,6 +1,7 @@
 """Whatever is killed in the middle of snapshots and restores: nothing is stuck, frozen or lost."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def kill_one(engine: Engine, name: str) -> bool:
 
 
 def test_killing_parts_at_random_moments_leaves_nothing_stuck_frozen_or_lost(
-    cluster: World,
+    cluster: World, say: Callable[[str], None]
 ) -> None:
     chance, hit = random.Random(12), 0
     node = cluster.node("one")
@@ -71,8 +72,7 @@ def test_killing_parts_at_random_moments_leaves_nothing_stuck_frozen_or_lost(
             with on_node(node, timeout=20) as engine:
                 hit += kill_one(engine, target)
         finish(within=240)
-    # Shown with -s: how many rounds hit something that ran.
-    print(f"{hit} of {ROUNDS}")  # noqa: T201
+    say(f"{hit} of {ROUNDS} kills of backups and restores hit something that ran.")
     assert not Operation.objects.filter(state__in=Operation.ACTIVE).exists()
     assert not Snapshot.objects.filter(state="taking", trigger="manual").exists()
     assert not Restore.objects.filter(outcome="running").exists()

@@ -1,7 +1,7 @@
 """The way in through the pages: load balancer, domains and certificates, on real parts."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -238,15 +238,14 @@ def test_a_port_that_nothing_listens_on_is_a_warning_after_the_deployment(
 
 
 def test_a_rolling_update_under_load_loses_no_request(
-    world: World, authority: Pebble, capsys: pytest.CaptureFixture[str]
+    world: World, authority: Pebble, say: Callable[[str], None]
 ) -> None:
     edit(world, "shop", max_replicas="", update_order="start-first")
     settled(world)
     with steady_load(SHOP, address(world), authority.root()) as load:
         edit(world, "shop", environment="VERSION=2")
         settled(world)
-    with capsys.disabled():
-        print(f"\nRolling update under load: {load}")  # noqa: T201
+    say(f"A rolling update under load: {load}")
     assert load.sent > 200
     assert load.bad == 0, str(load)
 

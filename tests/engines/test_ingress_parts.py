@@ -2,10 +2,9 @@
 
 import json
 import ssl
-import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -224,7 +223,7 @@ def test_a_restart_keeps_the_certificates_and_orders_none(parts: Lab) -> None:
 
 
 def test_a_rolling_update_under_load_loses_no_request(
-    parts: Lab, capsys: pytest.CaptureFixture[str]
+    parts: Lab, say: Callable[[str], None]
 ) -> None:
     with steady_load(VISITS, parts.address, parts.root) as load:
         until(lambda: load.sent > 400)
@@ -232,8 +231,7 @@ def test_a_rolling_update_under_load_loses_no_request(
         sent = load.sent
         # The last of the old tasks is stopped after the update counts as complete.
         until(lambda: load.sent > sent + 2400)
-    with capsys.disabled():
-        sys.stdout.write(f"\nA rolling update under load: {load}\n")
+    say(f"A rolling update under load, Traefik alone: {load}")
     assert load.bad == 0
     assert len({host(body) for body in load.bodies}) == 4, "two old tasks and two new ones"
 
@@ -245,17 +243,14 @@ def replace_tasks(spec: dict[str, object]) -> None:
     template.update(ForceUpdate=template.get("ForceUpdate", 0) + 1, Placement={})
 
 
-def test_a_new_task_answers_within_five_seconds(
-    parts: Lab, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_new_task_answers_within_five_seconds(parts: Lab, say: Callable[[str], None]) -> None:
     parts.relabel("visits", [])
     until(lambda: secure(VISITS, parts.address, parts.root).status == 404)
     parts.create(application("prompt", [Route(VISITS, 8080)]))
     until(lambda: parts.running("prompt"))
     started = time.monotonic()
     until(lambda: visit(parts, VISITS), within=5)
-    with capsys.disabled():
-        sys.stdout.write(f"\nA new task answered after {time.monotonic() - started:.1f} s\n")
+    say(f"A new task answered after {time.monotonic() - started:.1f} s")
     parts.manager.service_remove("prompt")
 
 

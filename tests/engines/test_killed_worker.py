@@ -1,9 +1,8 @@
 """The worker is killed again and again; nothing is lost, nothing is done twice, nothing hangs."""
 
 import random
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -125,7 +124,7 @@ def test_services_and_secrets_are_changed_by_workers_that_are_killed(
 
 
 def test_a_worker_that_is_killed_and_started_again_goes_on_without_any_help(
-    world: World, killer: Killer, capsys: pytest.CaptureFixture[str]
+    world: World, killer: Killer, say: Callable[[str], None]
 ) -> None:
     world.post("docker/services/web/scale/", replicas=4)
     world.post("nodes/node-2/remove/", confirmation="node-2")
@@ -133,8 +132,7 @@ def test_a_worker_that_is_killed_and_started_again_goes_on_without_any_help(
     killer.worker.start()
     killer.finish()
     ended_well(world)
-    with capsys.disabled():
-        sys.stdout.write(f"\nKilled {killer.kills} times, in: {'; '.join(killer.caught)}\n")
+    say(f"Killed {killer.kills} times, in: {'; '.join(killer.caught)}")
     assert killer.kills >= KILLS
 
 

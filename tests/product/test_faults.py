@@ -2,7 +2,6 @@
 
 import os
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -209,7 +208,7 @@ def kill_containers(engine: Engine, chance: random.Random) -> None:
 
 
 def test_killing_parts_at_random_moments_of_mixed_work_loses_nothing(
-    work: Work, installation: Installation, capsys: pytest.CaptureFixture[str]
+    work: Work, installation: Installation, say: Callable[[str], None]
 ) -> None:
     killer = Killer(installation, work.chance)
     for _ in range(KILLS):
@@ -219,8 +218,7 @@ def test_killing_parts_at_random_moments_of_mixed_work_loses_nothing(
         eventually(lambda: len(installation.active()) < 4, within=600, what="room for more work")
     installation.settle(within=900)
     killed = ", ".join(f"{part} {times}" for part, times in sorted(killer.killed.items()))
-    with capsys.disabled():
-        sys.stdout.write(f"\nKilled {sum(killer.killed.values())} times: {killed}.\n")
+    say(f"Killed {sum(killer.killed.values())} times: {killed}.")
     assert sum(killer.killed.values()) == KILLS
 
 

@@ -1,9 +1,9 @@
 """Many browsers at once: every page answers, and the memory stays flat."""
 
 import os
-import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,7 +74,7 @@ def test_fifty_browsers_meet_no_error_and_memory_stays_flat(
     installation: Installation,
     cookies: dict[str, str],
     demo: str,
-    capsys: pytest.CaptureFixture[str],
+    say: Callable[[str], None],
 ) -> None:
     crowd = Crowd(installation, cookies)
     threads = [threading.Thread(target=crowd.browse, args=(n,)) for n in range(BROWSERS)]
@@ -88,12 +88,11 @@ def test_fifty_browsers_meet_no_error_and_memory_stays_flat(
         thread.join()
     after = memory_of_the_web(installation)
     answers = sorted(crowd.answers)
-    with capsys.disabled():
-        sys.stdout.write(
-            f"\n{BROWSERS} browsers for {SECONDS} s: {len(answers)} pages,"
-            f" median {answers[len(answers) // 2]:.2f} s, {len(crowd.problems)} errors,"
-            f" memory {before:.0f} MB, then {after:.0f} MB\n"
-        )
+    say(
+        f"{BROWSERS} browsers for {SECONDS} s: {len(answers)} pages,"
+        f" median {answers[len(answers) // 2]:.2f} s, {len(crowd.problems)} errors,"
+        f" memory {before:.0f} MB, then {after:.0f} MB"
+    )
     assert not crowd.problems, crowd.problems[:10]
     assert crowd.opened == {*PAGES}
     assert after < 1.1 * before + 10
