@@ -19,7 +19,7 @@ KEEPER = {
 
 
 def with_authenticator(page: Page) -> str:
-    """Give the browser a place that keeps passkeys, as a telephone or computer has; return its id."""
+    """Give the browser a place that keeps passkeys, as telephones have one; return its id."""
     session = page.context.new_cdp_session(page)
     session.send("WebAuthn.enable")
     found = session.send("WebAuthn.addVirtualAuthenticator", {"options": KEEPER})
