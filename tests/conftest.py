@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client, override_settings
@@ -10,6 +11,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck
 from hypothesis import settings as properties
 from pytest_django.plugin import DjangoDbBlocker
+from xdist.scheduler import LoadFileScheduling
 
 from clusters.models import Cluster, Node
 from medstack.models import Company, Membership, User
@@ -31,13 +33,17 @@ PASSWORD = "correct-horse-battery-9"
 Role = Membership.Role
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares Engines together where several processes share the tests."""
-    for item in items:
-        folder = item.path.parent.name
-        together = folder if folder == "product" else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(together))
+class Together(LoadFileScheduling):
+    """Tests that share Engines go to one process: those of a file, and those of the product."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, rest = nodeid.partition("::")[0].rpartition("/")
+        return folder if folder.endswith("/product") else f"{folder}/{rest}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
 
 
 @pytest.fixture
