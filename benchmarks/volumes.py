@@ -13,6 +13,7 @@ weighs more, and the promises are not made. Needs Linux and root.
 """
 
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,7 @@ class Bench:
     def running(self) -> Iterator["Bench"]:
         """Start nodes and server; leave nothing behind."""
         from backups import image, opening, restic
+        from backups.restic import keys
         from backups.server import certificate, serving
         from clusters import local
         from clusters.engine import Endpoint, connect
@@ -65,23 +67,25 @@ class Bench:
             }
             for engine in self.nodes.values():
                 image.ensure_on(engine)
-            stored = self.root / "repositories"
+            stored, password = self.root / "repositories", secrets.token_urlsafe(32)
             for name in ("bench", "bare"):
                 (stored / name).mkdir(parents=True)
-                restic.initialise(restic.Repository(str(stored / name), "password"))
-            keys = self.root / "keys"
-            ca = certificate.ensure(keys, ["127.0.0.1", opening.host()]).read_text()
+                restic.initialise(restic.Repository(str(stored / name), password))
+            # As the product makes its own, and restic anybody else's.
+            keys.ease(stored / "bench", password)
+            own = self.root / "keys"
+            ca = certificate.ensure(own, ["127.0.0.1", opening.host()]).read_text()
             command = serving.command([opening.host()], 8290)
             plain = [
                 one for one in command if not one.startswith(("--htpasswd", "--cert", "--key"))
             ]
             plain[3] = str(stored)
             plain.remove("--private-repos")
-            plain += [f"--cert={keys / 'server.crt'}", f"--key={keys / 'server.key'}"]
+            plain += [f"--cert={own / 'server.crt'}", f"--key={own / 'server.key'}"]
             server = subprocess.Popen(plain, stderr=subprocess.DEVNULL)
             url = f"rest:https://{opening.host()}:8290"
-            self.repository = restic.Repository(f"{url}/bench/", "password", ca=ca)
-            self.other = restic.Repository(f"{url}/bare/", "password", ca=ca)
+            self.repository = restic.Repository(f"{url}/bench/", password, ca=ca)
+            self.other = restic.Repository(f"{url}/bare/", password, ca=ca)
             wait(lambda: restic.exists(self.repository))
             self.image = image.name()
             yield self

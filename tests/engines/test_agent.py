@@ -342,7 +342,7 @@ def test_what_is_mounted_from_elsewhere_is_captured_too(
     engine.volume_remove("share")
 
 
-@pytest.mark.parametrize("kind", ["rest", "s3"])
+@pytest.mark.parametrize("kind", ["rest", "s3", "sftp"])
 def test_a_node_stores_in_storages_elsewhere(
     kind: str, world: World, node: Node, tmp_path: Path
 ) -> None:
