@@ -13,8 +13,11 @@ from backups.restic.repository import Repository
 
 # The snapshot was made, but some files could not be read.
 INCOMPLETE = 3
-# What went well in the end, or is only about the cache.
-PASSED = re.compile(r"retrying after|^unable to open cache|^Warning: at least one source file")
+# What went well in the end, is only about the cache, or was said by the program behind SSH: where
+# that fails, restic says so in words of its own.
+PASSED = re.compile(
+    r"retrying after|^unable to open cache|^Warning: at least one source file|^rclone: "
+)
 
 
 @dataclass(frozen=True)

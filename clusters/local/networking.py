@@ -114,13 +114,17 @@ def optional_rules(network: LocalNetwork) -> list[Rule]:
     bridge, state = network.bridge, ("-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED")
     incoming = ("filter", "FORWARD", "!", "-i", bridge, "-o", bridge)
     stranger = (*incoming, *state[:2], "!", *state[2:], "-j", "DROP")
+    # A cloud's metadata service gives the machine's own credentials to whoever asks from it.
+    metadata = ("filter", "FORWARD", "-i", bridge, "-d", "169.254.0.0/16", "-j", "DROP")
     if not network.outside:
-        return [stranger]
+        return [stranger, metadata]
     return [
         stranger,
         (*incoming, *state, "-j", "ACCEPT"),
         ("filter", "FORWARD", "-i", bridge, "!", "-o", bridge, "-j", "ACCEPT"),
         ("nat", "POSTROUTING", "-s", str(network.subnet), "!", "-o", bridge, "-j", "MASQUERADE"),
+        # The last that is inserted is the first that is asked.
+        metadata,
     ]
 
 

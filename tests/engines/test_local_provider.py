@@ -243,6 +243,46 @@ def test_a_node_whose_links_were_cut_is_mended(network: local.LocalNetwork, extr
     )
 
 
+@pytest.fixture
+def beyond(network: local.LocalNetwork) -> Iterator[str]:
+    """Put a machine behind this one that has an address as a metadata service has one, too."""
+    name, link = f"{network.bridge}-out", f"{network.bridge}o"
+    output("ip", "netns", "add", name)
+    output("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
+    output("ip", "address", "add", "198.18.77.1/30", "dev", link)
+    output("ip", "link", "set", link, "up")
+    for address in ("198.18.77.2/30", f"{METADATA}/32"):
+        output("ip", "-n", name, "address", "add", address, "dev", "eth0")
+    output("ip", "-n", name, "link", "set", "eth0", "up")
+    output("ip", "-n", name, "route", "add", "default", "via", "198.18.77.1")
+    output("ip", "route", "add", METADATA, "dev", link)
+    yield "198.18.77.2"
+    output("ip", "link", "delete", link)
+    output("ip", "netns", "delete", name)
+
+
+METADATA = "169.254.169.254"
+# Nothing listens there: who refuses was reached.
+KNOCK = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], 9), timeout=1)
+except ConnectionRefusedError:
+    print("reached")
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_node_reaches_others_outside_but_no_metadata_service(
+    network: local.LocalNetwork, extra: str, beyond: str
+) -> None:
+    start(extra, network)
+    inside = ("ip", "netns", "exec", local.LocalNode(network, extra).namespace)
+    found = [output(*inside, sys.executable, "-c", KNOCK, to) for to in (beyond, METADATA)]
+    assert [one.strip() for one in found] == ["reached", "timed out"]
+
+
 def test_a_second_root_cannot_take_over_the_bridge(
     network: local.LocalNetwork, extra: str, tmp_path: Path
 ) -> None:
