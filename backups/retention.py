@@ -7,6 +7,7 @@ month of one fixed time zone. "For" is a time measured against now, not a number
 rules are independent: any of them is reason enough.
 """
 
+from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
@@ -50,17 +51,18 @@ def reasons_to_keep(
     Raise ValueError for a time without a time zone.
     """
     moments, present = _instants(taken), _instant(now, "now")
-    past = sorted(moment for moment in moments.values() if moment <= present)
+    rising = sorted(moments.values())
+    past = rising[: bisect_right(rising, present)]
     clock = past[-1] if suspended and past else present
     today = _day(clock, zone)
     finals = _finals(past, zone)
     kept = {
-        "hourly": {moment for moment in past if clock - moment < HOURLY_FOR},
+        "hourly": set(past[bisect_right(past, clock - HOURLY_FOR) :]),
         "daily": _since(today - DAILY_FOR_DAYS, finals["daily"]),
         "weekly": _since(today - WEEKLY_FOR_DAYS, finals["weekly"]),
         "monthly": set(finals["monthly"].values()) if monthly else set(),
         "newest": set(past[-1:]),
-        "future": {moment for moment in moments.values() if moment > present},
+        "future": set(rising[len(past) :]),
     }
     return _by_identity(kept, moments)
 
