@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.console import Console, chromium
+from tests.browser.console import Console
 from tests.browser.console import console as running_console
+from tests.chromium import chromium
 
 
 @pytest.fixture(scope="package")

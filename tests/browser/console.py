@@ -18,11 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
 ROOT = Path(__file__).parents[2]
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-QUIET += ["--disable-component-update", "--disable-sync"]
 # What is not a page: a stream, and what was asked of another Engine.
 NO_PAGES = {"service_log_stream", "health"}
 # The support staff's own site, which Django draws.
@@ -93,15 +91,6 @@ def started(process: subprocess.Popen[bytes], state: Path) -> Console:
         assert time.monotonic() < end, said
         time.sleep(0.05)
     return Console(**json.loads((state / "ready.json").read_text()), process=process)
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start Debian's Chromium."""
-    with sync_playwright() as playwright:
-        program = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
-        yield program
-        program.close()
 
 
 def signed_in(

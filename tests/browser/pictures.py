@@ -10,7 +10,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser.console import Console, chromium, console, signed_in
+from tests.browser.console import Console, console, signed_in
+from tests.chromium import chromium
 
 DEVICES: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1280, "height": 800}},

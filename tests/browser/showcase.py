@@ -11,6 +11,7 @@ from clusters.models import (
     Config,
     DomainMapping,
     LoadBalancer,
+    Network,
     Node,
     Secret,
     Service,
@@ -74,6 +75,7 @@ def named(ours: Belongings) -> None:
     Volume.objects.filter(pk=ours.volume.pk).update(name="portal-data", size_bytes=4 << 30)
     Config.objects.filter(pk=ours.config.pk).update(name="portal-settings")
     Secret.objects.filter(pk=ours.secret.pk).update(name="portal-key")
+    Network.objects.create(cluster=ours.cluster, name="internal", engine_id="internal-net")
     for row in (ours.cluster, ours.node, ours.service, ours.volume, ours.config, ours.secret):
         row.refresh_from_db()
     for cached in (ours.node, ours.service, ours.volume, ours.config, ours.secret, ours.registry):
@@ -126,7 +128,8 @@ def more_nodes(ours: Belongings) -> list[Node]:
 
 def service(cluster: Cluster, nodes: list[Node], name: str, wanted: int, running: int) -> Service:
     """Make a service with its tasks, spread over nodes."""
-    spec = spec_of(name, image=f"registry.example.com/clinic/{name}:2.3", replicas=wanted)
+    image = f"registry.example.com/clinic/{name}:2.3"
+    spec = spec_of(name, image=image, replicas=wanted, networks=["internal"])
     found = Service.objects.create(
         cluster=cluster,
         name=name,

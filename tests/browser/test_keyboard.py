@@ -7,22 +7,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.console import Console
 from tests.conftest import PASSWORD
+from tests.keyboard import follow, here, tab_to, write
 from tests.signing import code_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.on_sqlite]
-# As many stops as nobody would have the patience for.
-STOPS = 90
-HERE = """() => {
-  const one = document.activeElement;
-  const look = getComputedStyle(one), box = one.getBoundingClientRect();
-  const label = one.labels?.[0]?.innerText ?? "";
-  return {
-    name: (one.getAttribute("aria-label") ?? (label || one.innerText || "")).trim(),
-    what: one.outerHTML.slice(0, 160),
-    outlined: look.outlineStyle !== "none" && parseFloat(look.outlineWidth) >= 2,
-    onScreen: box.bottom > 0 && box.top < innerHeight && box.width > 0 && box.height > 0,
-  };
-}"""
 
 
 @pytest.fixture
@@ -30,36 +18,6 @@ def page(browser: Browser, console: Console) -> Iterator[Page]:
     context = browser.new_context(base_url=console.url, viewport={"width": 1280, "height": 800})
     yield context.new_page()
     context.close()
-
-
-def tab_to(page: Page, name: str) -> None:
-    """Go from stop to stop until one is called so; each must be seen."""
-    passed = []
-    for _ in range(STOPS):
-        page.keyboard.press("Tab")
-        here = page.evaluate(HERE)
-        if here["what"].startswith("<body"):
-            continue  # The browser's own controls come between the last and the first stop.
-        assert here["outlined"], f"Nobody sees that the focus is at {here['what']}"
-        assert here["onScreen"], f"The focus is out of sight at {here['what']}"
-        passed.append(here["name"].split("\n")[0])
-        if passed[-1] == name:
-            return
-    raise AssertionError(f"“{name}” cannot be reached: {passed}")
-
-
-def write(page: Page, name: str, text: str) -> None:
-    tab_to(page, name)
-    page.keyboard.type(text)
-
-
-def follow(page: Page, name: str) -> None:
-    """Go to a link or button and press it."""
-    tab_to(page, name)
-    before = page.url
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda url: url != before)
-    page.wait_for_load_state()
 
 
 def sign_in(page: Page, email: str) -> None:
@@ -79,7 +37,7 @@ def test_somebody_signs_in_and_creates_a_cluster(page: Page) -> None:
     sign_in(page, "nora@new.example")
     page.goto("/")
     page.keyboard.press("Tab")
-    assert page.evaluate(HERE)["name"] == "Skip to content"
+    assert here(page) == "Skip to content"
     page.keyboard.press("Enter")
     assert page.evaluate("() => document.activeElement.id") == "main"
     # What comes next is in the page, not in the bar above it.
@@ -102,7 +60,7 @@ def test_somebody_opens_manage_docker_and_creates_a_secret(page: Page) -> None:
     expect(page.get_by_role("alert")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.evaluate(HERE)["name"].startswith("Name")
+    assert here(page).startswith("Name")
     page.keyboard.type("typed-by-hand")
     write(page, "Text", "a value")
     tab_to(page, "Create secret")
@@ -125,4 +83,4 @@ def test_menus_open_and_close_and_a_filter_is_chosen_with_arrows(page: Page) -> 
     for _ in ("queued", "running", "done", "failed"):
         page.keyboard.press("ArrowDown")
     page.wait_for_url("**state=failed**")
-    assert page.evaluate(HERE)["name"] == "State"
+    assert here(page) == "State"

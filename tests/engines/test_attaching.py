@@ -9,17 +9,20 @@ import pytest
 from django.db import connection
 
 from clusters import addresses, local
-from clusters.engine import Endpoint, connect
+from clusters.engine import Endpoint, Engine, connect
 from clusters.local.commands import run
 from clusters.local.configuration import configured
+from clusters.local.images import demo_image
 from clusters.local.node import LocalNode
 from clusters.models import Cluster, Node
 from medstack.models import Event
-from tests.engines.conftest import World
-from tests.engines.ways import ssh_server, tls_listener
+from tests.engines.conftest import IMAGE, World
+from tests.engines.ingress_lab import import_image
+from tests.engines.ways import ssh_server, tls_listener, until
 
 pytestmark = [pytest.mark.engines, pytest.mark.on_sqlite]
 Running = dict[str, local.LocalEngine]
+OLDER_POOL = "10.203.0.0/16"
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +122,85 @@ def test_a_removed_node_s_keys_are_forgotten_and_were_in_no_event(world: World) 
     assert "PRIVATE KEY" not in str(list(Event.objects.values_list("before", "after")))
 
 
-def test_an_engine_of_another_swarm_is_refused(world: World, engines: Running) -> None:
+@pytest.fixture(scope="module")
+def stranger(engines: Running) -> Iterator[Engine]:
+    """Return the manager of a swarm that was made by hand, on which a service runs."""
     second = engines["second"]
     with connect(Endpoint(second.endpoint_url), timeout=30) as engine:
-        engine.swarm_init(second.address, f"{second.address}:2377", ["10.203.0.0/16"], 24)
+        engine.swarm_init(second.address, f"{second.address}:2377", [OLDER_POOL], 24)
+        import_image(engine, IMAGE, demo_image())
+        engine.secret_create("older-key", b"planted by hand", {})
+        engine.service_create(
+            {
+                "Name": "older",
+                "Labels": {"made.by": "hand"},
+                "TaskTemplate": {"ContainerSpec": {"Image": IMAGE, "Args": ["api"]}},
+                "Mode": {"Replicated": {"Replicas": 2}},
+            }
+        )
+        until(lambda: len(running_on(engine)) == 2, within=60)
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def heir(rows: None, local_network: dict[str, object]) -> World:
+    """Return a cluster that has no node yet."""
+    return World("taken-over")
+
+
+def running_on(engine: Engine) -> dict[str, str]:
+    """Return an Engine's containers, and since when each of them runs."""
+    found = [engine.container(one["Id"]) for one in engine.containers()]
+    return {one["Id"]: one["State"]["StartedAt"] for one in found if one["State"]["Running"]}
+
+
+def test_an_engine_of_another_swarm_is_refused(
+    world: World, engines: Running, stranger: Engine
+) -> None:
+    second = engines["second"]
     other = form("second", Endpoint(second.endpoint_url), second.address)
     assert "already belongs to a swarm" in world.post("nodes/new/attach/", status=422, **other)
+    # A cluster that has a swarm can take over no other, whatever is sent.
+    other |= {"adopt": "on"}
+    assert "already belongs to a swarm" in world.post("nodes/new/attach/", status=422, **other)
     assert not Node.objects.present().filter(cluster=world.cluster, name="second").exists()
+
+
+def test_only_a_swarm_that_there_is_can_be_taken_over(heir: World, engines: Running) -> None:
+    third = engines["third"]
+    alone = form("third", Endpoint(third.endpoint_url), third.address) | {"adopt": "on"}
+    refused = heir.post("nodes/new/attach/", status=422, **alone)
+    assert "manages no swarm that could be taken over" in refused
+
+
+def test_a_swarm_is_taken_over_and_what_runs_there_runs_on(
+    heir: World, engines: Running, stranger: Engine
+) -> None:
+    second = engines["second"]
+    before, service = running_on(stranger), stranger.service("older")
+    swarm = stranger.swarm_inspect()["ID"]
+    taken = form("second", Endpoint(second.endpoint_url), second.address) | {"adopt": "on"}
+    heir.post("nodes/new/attach/", **taken)
+    assert "Docker Swarm is taken over." in heir.done().log
+    heir.cluster.refresh_from_db()
+    assert (heir.cluster.swarm_id, heir.cluster.address_pool) == (swarm, OLDER_POOL)
+    assert stranger.swarm_inspect()["ID"] == swarm
+    assert (heir.node("second").role, heir.node("second").status) == (Node.Role.MANAGER, "Ready")
+    assert stranger.service("older") == service
+    assert before.items() <= running_on(stranger).items(), "Nothing was restarted."
+
+
+def test_what_was_there_is_listed_and_can_be_worked_on(heir: World, stranger: Engine) -> None:
+    heir.refresh()
+    services = heir.page("docker/services/")
+    assert "older" in services and "Made outside the console" in services
+    assert "older-key" in heir.page("docker/secrets/")
+    older = heir.service("older")
+    assert (older.status, older.running, older.drift) == ("Running", 2, [])
+    before = running_on(stranger)
+    heir.post("docker/services/older/scale/", replicas="1")
+    heir.done()
+    spec = stranger.service("older")["Spec"]
+    assert spec["Mode"] == {"Replicated": {"Replicas": 1}}
+    assert spec["Labels"]["made.by"] == "hand", "What the console does not know stays."
+    assert running_on(stranger).items() < before.items()

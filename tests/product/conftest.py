@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.chromium import chromium
 from tests.product.installation import Installation, eventually, network_of
 from tests.product.visitor import Visitor
 from tests.signing import code_of
@@ -17,8 +18,6 @@ EMAIL = "owner@medstack.localhost"
 PASSWORD = "a-planted-passphrase-of-the-owner"
 # A busy machine takes its time for a page; what never comes is a failure all the same.
 expect.set_options(timeout=30_000)
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-QUIET += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="package")
@@ -37,23 +36,18 @@ def installation() -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start Debian's Chromium; it is closed before other tests use the database."""
-    with sync_playwright() as playwright:
-        program = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
-        yield program
-        program.close()
+    """Start a browser; it is closed before other tests use the database."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="package")
 def cookies(installation: Installation) -> dict[str, str]:
     """Sign the Owner in for the first time, in a browser; return the session's cookies."""
-    with sync_playwright() as playwright:
-        program = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET)
+    with chromium() as program:
         context = program.new_context(base_url=installation.url)
         first_sign_in(context.new_page(), installation.printed_password())
-        found = {cookie["name"]: cookie["value"] for cookie in context.cookies()}
-        program.close()
-    return found
+        return {cookie["name"]: cookie["value"] for cookie in context.cookies()}
 
 
 def first_sign_in(page: Page, printed: str) -> None:
