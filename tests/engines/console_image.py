@@ -72,6 +72,7 @@ def console_image(static: Path, added: Mapping[str, bytes] | None = None) -> Bin
         if path.is_file():
             files[f"/opt/static/{path.relative_to(static)}"] = path
     files |= {f"/usr/bin/{name}": postgresql() / "bin" / name for name in CLIENTS}
+    files |= zones()
     with_libraries(files, PROGRAMS)
     stream = TemporaryFile(prefix="medstack-console-")  # noqa: SIM115 - the reader closes it
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -95,8 +96,7 @@ def postgres_image() -> tuple[BinaryIO, list[str]]:
     files = {str(path): path for path in kept if path.suffix != ".bc"}
     share = Path("/usr/share/postgresql") / home.name
     files |= {str(path): path for path in share.rglob("*") if path.is_file()}
-    zones = Path("/usr/share/zoneinfo")
-    files |= {str(path): path for path in zones.rglob("*") if path.is_file()}
+    files |= zones()
     with_libraries(files, ("bash", "sleep", "mkdir", "chmod"))
     stream = TemporaryFile(prefix="medstack-postgres-")  # noqa: SIM115 - the reader closes it
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -107,6 +107,12 @@ def postgres_image() -> tuple[BinaryIO, list[str]]:
     stream.seek(0)
     path = f"PATH={home}/bin:/usr/bin:/bin"
     return stream, [f"ENV {path}", "USER 999:999", 'ENTRYPOINT ["/bin/entrypoint"]']
+
+
+def zones() -> dict[str, Path]:
+    """Return the time zones."""
+    folder = Path("/usr/share/zoneinfo")
+    return {str(path): path for path in folder.rglob("*") if path.is_file()}
 
 
 def postgresql() -> Path:
