@@ -236,7 +236,17 @@ def test_only_what_is_whole_counts_as_a_backup(
     assert "no backup of a console" in refusal("--replace")
 
 
-def test_a_failure_is_recorded_once_and_tried_again_soon(settings: LazySettings) -> None:
+def test_a_new_console_never_is_the_newest_backup_of_the_lost_one(where: Path) -> None:
+    with pytest.raises(CommandError, match="nothing to back up"):
+        said("backup_console")
+    assert Command(stdout=io.StringIO()).attempt() == timedelta(minutes=1)
+    assert not (where / "store").exists()
+    assert not Event.objects.filter(action="console.backup_failed").exists()
+
+
+def test_a_failure_is_recorded_once_and_tried_again_soon(
+    clinic: Cluster, settings: LazySettings
+) -> None:
     settings.CONSOLE_BACKUP_FILE = "/nonexistent"
     command = Command(stdout=io.StringIO())
     assert command.attempt() == command.attempt() == timedelta(minutes=5)

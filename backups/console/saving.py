@@ -63,6 +63,8 @@ class Summed:
 
 def back_up(now: datetime) -> Manifest:
     """Store the console as it is now; only what has its manifest counts as a backup."""
+    if is_empty():
+        raise Failure("This console has no company yet, so there is nothing to back up.")
     repository = target.repository_of(target.configured())
     if not restic.exists(repository):
         restic.initialise(repository)
@@ -93,6 +95,15 @@ def back_up(now: datetime) -> Manifest:
         after={"made": made, "bytes": manifest.bytes, "sha256": manifest.sha256},
     )
     return manifest
+
+
+def is_empty() -> bool:
+    """Say whether nothing is lost with this console.
+
+    One that waits to be brought back is new and stores in the lost one's repository: its own backup
+    would be the newest there, and would be restored instead.
+    """
+    return not Company.objects.exists()
 
 
 class Content:

@@ -65,13 +65,14 @@ def packages() -> list[str]:
     return [name for name in names if name not in NOT_IN_A_CONTAINER]
 
 
-def console_image(static: Path, added: Mapping[str, bytes] | None = None) -> BinaryIO:
-    """Return the root folder as a tar stream; `added` are files of another version, below HOME."""
-    files = {**dict(python_files()), **dict(our_files(added or {}))}
+def console_image(static: Path) -> BinaryIO:
+    """Return the root folder as a tar stream."""
+    files = {**dict(python_files()), **dict(our_files())}
     for path in static.rglob("*"):
         if path.is_file():
             files[f"/opt/static/{path.relative_to(static)}"] = path
     files |= {f"/usr/bin/{name}": postgresql() / "bin" / name for name in CLIENTS}
+    files |= zones()
     with_libraries(files, PROGRAMS)
     stream = TemporaryFile(prefix="medstack-console-")  # noqa: SIM115 - the reader closes it
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -79,8 +80,6 @@ def console_image(static: Path, added: Mapping[str, bytes] | None = None) -> Bin
         for folder in ("var", "var/lib", "var/lib/medstack", "var/lib/medstack/repositories"):
             owner = USER if "medstack" in folder else 0
             add_folder(tar, folder, mode=0o700 if owner else 0o755, owner=owner)
-        for name, content in (added or {}).items():
-            add_file(tar, f"{HOME}/{name}".lstrip("/"), content)
         add_file(tar, "opt/venv/pyvenv.cfg", b"home = /usr/bin\n")
         link(tar, "opt/venv/bin/python", "/usr/bin/python3")
     stream.seek(0)
@@ -95,8 +94,7 @@ def postgres_image() -> tuple[BinaryIO, list[str]]:
     files = {str(path): path for path in kept if path.suffix != ".bc"}
     share = Path("/usr/share/postgresql") / home.name
     files |= {str(path): path for path in share.rglob("*") if path.is_file()}
-    zones = Path("/usr/share/zoneinfo")
-    files |= {str(path): path for path in zones.rglob("*") if path.is_file()}
+    files |= zones()
     with_libraries(files, ("bash", "sleep", "mkdir", "chmod"))
     stream = TemporaryFile(prefix="medstack-postgres-")  # noqa: SIM115 - the reader closes it
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -107,6 +105,12 @@ def postgres_image() -> tuple[BinaryIO, list[str]]:
     stream.seek(0)
     path = f"PATH={home}/bin:/usr/bin:/bin"
     return stream, [f"ENV {path}", "USER 999:999", 'ENTRYPOINT ["/bin/entrypoint"]']
+
+
+def zones() -> dict[str, Path]:
+    """Return the time zones."""
+    folder = Path("/usr/share/zoneinfo")
+    return {str(path): path for path in folder.rglob("*") if path.is_file()}
 
 
 def postgresql() -> Path:
@@ -142,13 +146,13 @@ def python_files() -> Iterator[tuple[str, Path]]:
                 yield inside, path
 
 
-def our_files(replaced: Mapping[str, bytes]) -> Iterator[tuple[str, Path]]:
+def our_files() -> Iterator[tuple[str, Path]]:
     """Yield the console's own files."""
     for source, target in COPIED.items():
         path = Path(settings.BASE_DIR, source)
         for file in [path] if path.is_file() else path.rglob("*"):
             inside = target if file == path else f"{target}/{file.relative_to(path)}"
-            if file.is_file() and "__pycache__" not in inside and inside not in replaced:
+            if file.is_file() and "__pycache__" not in inside:
                 yield f"{HOME}/{inside}", file
 
 

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 # Between the hours' snapshots, which have the network then.
 MINUTE = 40
 AGAIN = timedelta(minutes=5)
+SOON = timedelta(minutes=1)
 
 
 class Command(BaseCommand):
@@ -55,6 +56,8 @@ class Command(BaseCommand):
     def attempt(self) -> timedelta:
         """Make a backup; a failure is a record, and is tried again soon. Return when to go on."""
         try:
+            if saving.is_empty():
+                return SOON
             self.once()
         except (Failure, restic.ResticError) as error:
             logger.error("The console was not backed up: %s", error)
