@@ -22,7 +22,7 @@ COLUMNS = (
     Column("State"),
     Column("Used last", "used_at"),
     Column("Until", "expires_at"),
-    Column(""),
+    Column("Actions"),
 )
 
 
