@@ -207,3 +207,17 @@ def test_a_silent_node_is_not_drained_by_a_removal_that_cannot_be_finished(
     run_due()
     assert Operation.objects.latest("pk").state == "done"
     assert worker.swarm_node_id not in fake.state["nodes"]
+
+
+def test_the_node_that_a_console_runs_on_is_neither_drained_nor_removed(
+    browser: Client, cluster: Cluster, node: Node, fake: FakeEngine
+) -> None:
+    Node.objects.filter(pk=node.pk).update(labels={"medstack.console": "true"})
+    drained = browser.post(
+        reverse("node_availability", args=[cluster.slug, node.name]), {"availability": "drain"}
+    )
+    for refused in (drained, remove(browser, node)):
+        assert refused.status_code == 422
+        assert "would end the console that runs there" in refused.text
+    assert not Operation.objects.exists()
+    assert remove(browser, node, force="on").status_code == 302

@@ -11,6 +11,9 @@ from medstack.failures import Failure
 from medstack.models import Company, Event, Operation
 from medstack.models.events import Actor
 
+# On a console's services, by deploy/console/stack.yml; on the node of its data, by install there.
+CONSOLE_LABEL = "medstack.console"
+
 
 @transaction.atomic
 def create_cluster(company: Company, name: str, *, by: Actor, plain: bool = False) -> Cluster:
@@ -61,6 +64,8 @@ def change_role(node: Node, role: str, *, by: Actor) -> Operation:
 @transaction.atomic
 def change_availability(node: Node, availability: str, *, by: Actor) -> Operation:
     """Drain a node, pause it, or make it active again."""
+    if availability == "drain":
+        refuse_to_end_a_console(node, "Draining")
     record(
         "node.availability", node, node.cluster, by=by, before=node.availability, after=availability
     )
@@ -79,10 +84,18 @@ def change_labels(node: Node, labels: dict[str, str], *, by: Actor) -> Operation
 def remove_node(node: Node, *, by: Actor, force: bool = False) -> Operation:
     """Drain a node, let it leave the swarm, and forget it; the last one ends the environment."""
     others = Node.objects.present().filter(cluster=node.cluster).exclude(pk=node.pk)
+    if not force:
+        refuse_to_end_a_console(node, "Removing")
     if others.exists():
         refuse_if_quorum_is_lost(node, "Removing")
     record("node.removed", node, node.cluster, by=by, before={"role": node.role, "force": force})
     return start("node.remove", node, by=by, intent={"force": force}, exclusive="managers")
+
+
+def refuse_to_end_a_console(node: Node, doing: str) -> None:
+    """Refuse what would end a console, which could not undo it then: it runs where its data is."""
+    if node.labels.get(CONSOLE_LABEL) == "true":
+        raise Failure(f"{doing} “{node.name}” would end the console that runs there.")
 
 
 def refuse_if_quorum_is_lost(node: Node, doing: str) -> None:

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from clusters import engine as engines
 from clusters import local
-from clusters.actions.nodes import own_labels, quorum_lost_without
+from clusters.actions.nodes import CONSOLE_LABEL, own_labels, quorum_lost_without
 from clusters.actions.services import mark_deleted
 from clusters.gateway import on_manager, on_node
 from clusters.models import Cluster, LoadBalancer, Network, Node, Service, Task, Volume
@@ -15,9 +15,6 @@ from clusters.tasks.nodes import label, node_of
 from medstack.failures import Failure
 from medstack.models import Operation
 from medstack.operations import Kind, Step, Waiting, note, register
-
-# On the services of a console, by deploy/console/stack.yml.
-CONSOLE_LABEL = "medstack.console"
 
 
 def apply_role(operation: Operation) -> Waiting | None:

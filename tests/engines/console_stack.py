@@ -65,14 +65,13 @@ def storage(folder: Path) -> Iterator[Path]:
 
 
 class Machine:
-    """A machine with a Swarm of one node, and the folder of `deploy/console`."""
+    """A machine with an Engine, and the folder `deploy/console`."""
 
     def __init__(self, name: str, folder: Path, backup: Path, registry: Images) -> None:
         self.name, self.folder = name, folder
         engine = local.ensure_running(name)
         self.address, self.url = engine.address, engine.endpoint_url
         with connect(Endpoint(self.url), timeout=120) as found:
-            found.swarm_init(self.address, f"{self.address}:2377", ["10.202.0.0/16"], 24)
             for image, (archive, wanted) in registry.items():
                 archive.seek(0)
                 found.image_import(archive, *image.split(":"), wanted)
@@ -90,6 +89,10 @@ class Machine:
             "CONSOLE_RESOLVE_IMAGE": "never",
             "CONSOLE_PATIENCE": "150",
         }
+
+    def begin_swarm(self) -> None:
+        """Do what comes before the installation."""
+        self.docker("swarm", "init", f"--advertise-addr={self.address}")
 
     def install(self, *, sheet: Path | None = None, **changed: str) -> str:
         """Run the shipped program as somebody would who has filled in the example of settings."""
