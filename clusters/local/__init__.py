@@ -4,6 +4,7 @@ from clusters.local.configuration import LocalNetwork
 from clusters.local.provider import (
     LocalEngine,
     destroy,
+    disconnect,
     ensure_running,
     existing,
     is_running,
@@ -16,6 +17,7 @@ __all__ = [
     "LocalEngine",
     "LocalNetwork",
     "destroy",
+    "disconnect",
     "ensure_running",
     "existing",
     "is_running",

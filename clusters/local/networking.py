@@ -147,7 +147,13 @@ def allow_forwarding() -> None:
 
 def remove_bridge_if_unused(network: LocalNetwork) -> None:
     """Remove bridge and rules with the root's last node. Call it with the root's lock held."""
-    if places(network) or stranger_on(network):
+    if not places(network):
+        remove_bridge(network)
+
+
+def remove_bridge(network: LocalNetwork) -> None:
+    """Remove bridge and rules, unless they are another's. Call it with the root's lock held."""
+    if stranger_on(network):
         return
     if (LINKS / network.bridge).exists():
         run("ip", "link", "delete", network.bridge)

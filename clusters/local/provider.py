@@ -10,7 +10,7 @@ from functools import partial
 from clusters.local import daemon, networking, processes
 from clusters.local.configuration import LocalNetwork, configured
 from clusters.local.locks import held
-from clusters.local.node import NAME, LocalNode, Place, give_place, place_of
+from clusters.local.node import NAME, LocalNode, Place, give_place, place_of, places
 from clusters.local.support import supported
 from medstack.failures import Failure
 
@@ -70,6 +70,18 @@ def stop(name: str, *, network: LocalNetwork | None = None) -> None:
         switch_off(node)
         if not node.folder.exists():
             node.lock.unlink(missing_ok=True)
+
+
+def disconnect(*, network: LocalNetwork | None = None) -> None:
+    """Remove the bridge if no Engine runs, and keep the nodes; the next start makes it anew."""
+    network = network or configured()
+    if supported():
+        return
+    with held(network.lock):
+        nodes = (LocalNode(name, network) for name in places(network))
+        if not any(map(processes.engine_process, nodes)):
+            networking.remove_bridge(network)
+    remove_empty_root(network)
 
 
 def destroy(name: str, *, network: LocalNetwork | None = None) -> None:

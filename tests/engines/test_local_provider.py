@@ -283,6 +283,15 @@ def test_a_node_reaches_others_outside_but_no_metadata_service(
     assert [one.strip() for one in found] == ["reached", "timed out"]
 
 
+def test_the_bridge_stays_as_long_as_an_engine_runs(
+    network: local.LocalNetwork, extra: str
+) -> None:
+    engine = start(extra, network)
+    local.disconnect(network=network)
+    assert f" {network.bridge}: " in output("ip", "-o", "link")
+    assert reachable(engine)
+
+
 def test_a_second_root_cannot_take_over_the_bridge(
     network: local.LocalNetwork, extra: str, tmp_path: Path
 ) -> None:

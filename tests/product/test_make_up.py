@@ -1,4 +1,4 @@
-"""`make up` with nothing but this machine: start, start beside it, Ctrl-C, start as nobody."""
+"""`make up` with nothing but this machine: start, Ctrl-C, start as nobody, be killed half-way."""
 
 import os
 import re
@@ -47,6 +47,7 @@ class Console:
             "MEDSTACK_LOCAL_BRIDGE": self.network.bridge,
             "MEDSTACK_LOCAL_SUBNET": str(self.network.subnet),
             "MEDSTACK_REPOSITORY_PORT": str(free_port()),
+            "MEDSTACK_DEMO_PORT": str(free_port()),
         }
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -58,13 +59,13 @@ class Console:
     def said(self) -> str:
         return self.output.read_text(errors="replace")
 
-    def up(self, *, by: Sequence[str] = ()) -> None:
+    def up(self, *, by: Sequence[str] = (), **environment: str) -> None:
         """Start it as in a terminal, in a session of its own, and wait until it serves."""
         with self.output.open("wb") as log:
             self.process = subprocess.Popen(
                 [*by, "make", "up"],
                 cwd=ROOT,
-                env=self.environment,
+                env={**self.environment, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -82,6 +83,12 @@ class Console:
         assert self.process
         os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(timeout=120)
+
+    def kill(self) -> None:
+        """Kill all that the terminal started at one stroke, so that nothing can tidy up."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
 
     def make(self, what: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run one of the commands to its end."""
@@ -107,6 +114,24 @@ class Console:
                         found[int(entry.name)] = line
         return found
 
+    def engines(self) -> list[Path]:
+        """Return the processes of the local nodes, which know nothing of the console."""
+        root = str(self.network.root).encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if root in (entry / "cmdline").read_bytes():
+                    found.append(entry)
+        return found
+
+    def interfaces(self) -> list[str]:
+        """Return what the local nodes have of the machine's network."""
+        folders = (Path("/run/netns"), Path("/sys/class/net"))
+        names = [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
+        rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True)
+        own = self.network.bridge
+        return [one for one in [*names, *rules.stdout.splitlines()] if own in one]
+
     def is_over(self) -> bool:
         """Say whether nothing runs any more and the port is free."""
         with socket.socket() as probe:
@@ -126,7 +151,7 @@ def console() -> Iterator[Console]:
     for process in found.processes():
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-    # The repositories' server listens on the local nodes' bridge, which stays for the next start.
+    # What a failed test has left running.
     local.sweep(set(), network=found.network)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -179,3 +204,24 @@ def test_without_root_it_says_what_is_missing_and_starts_all_the_same(console: C
     down = console.make("down")
     assert down.returncode == 0 and "Stopping the console" in down.stdout
     eventually(console.is_over, within=30, what="nothing of it runs")
+
+
+def test_a_start_that_is_killed_half_way_is_followed_by_one_that_works(console: Console) -> None:
+    console.up(DEMO="1")
+    # The worst moment: an Engine is about to run, and nothing of its cluster is made.
+    eventually(console.engines, within=120, what="the demo's first Engine starts")
+    assert "the cluster runs" not in console.said
+    console.kill()
+    assert console.interfaces(), "Nobody was left to tidy up."
+    console.up(DEMO="1")
+    eventually(lambda: "the cluster runs" in console.said, within=400, what="the demo runs")
+    assert console.engines()
+
+
+def test_make_down_stops_all_of_it_whoever_started_it(console: Console) -> None:
+    down = console.make("down")
+    assert down.returncode == 0, down.stderr
+    assert "node-1: stopped" in console.said + down.stdout
+    eventually(console.is_over, within=30, what="nothing of it runs")
+    assert not console.engines()
+    assert not console.interfaces(), "The machine's network is as it was."

@@ -33,6 +33,8 @@ class Command(BaseCommand):
         for node, failure in zip(nodes, at_once(do, nodes), strict=True):
             self.stdout.write(f"{node.name}: {failure or word}")
             failures += failure is not None
+        if options["what"] == "down":
+            disconnect(self.stderr.write)
         if failures:
             raise CommandError(f"{failures} of {len(nodes)} Engines: see above.")
 
@@ -49,6 +51,14 @@ def at_once(do: Callable[[Node], object], nodes: Iterable[Node]) -> list[Failure
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(outcome, nodes))
+
+
+def disconnect(say: Callable[[str], object]) -> None:
+    """Give the machine its network back; what is left of it harms nothing."""
+    try:
+        local.disconnect()
+    except Failure as failure:
+        say(str(failure))
 
 
 def start(node: Node) -> object:
