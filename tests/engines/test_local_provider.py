@@ -15,6 +15,7 @@ import pytest
 
 from clusters import local
 from clusters.local.images import busybox_tar, demo_image
+from clusters.local.node import LocalNode
 from clusters.local.processes import started
 from medstack.failures import Failure
 from tests.engines.machine import (
@@ -278,7 +279,7 @@ def test_a_node_reaches_others_outside_but_no_metadata_service(
     network: local.LocalNetwork, extra: str, beyond: str
 ) -> None:
     start(extra, network)
-    inside = ("ip", "netns", "exec", local.LocalNode(network, extra).namespace)
+    inside = ("ip", "netns", "exec", LocalNode(extra, network).namespace)
     found = [output(*inside, sys.executable, "-c", KNOCK, to) for to in (beyond, METADATA)]
     assert [one.strip() for one in found] == ["reached", "timed out"]
 
