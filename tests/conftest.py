@@ -33,7 +33,7 @@ PASSWORD = "correct-horse-battery-9"
 Role = Membership.Role
 
 
-class Together(LoadFileScheduling):
+class Together(LoadFileScheduling):  # type: ignore[misc]
     """Tests that share Engines go to one process: those of a file, and those of the product."""
 
     def _split_scope(self, nodeid: str) -> str:

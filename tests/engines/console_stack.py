@@ -74,7 +74,8 @@ class Machine:
         with connect(Endpoint(self.url), timeout=120) as found:
             for image, (archive, wanted) in registry.items():
                 archive.seek(0)
-                found.image_import(archive, *image.split(":"), wanted)
+                repository, _, tag = image.rpartition(":")
+                found.image_import(archive, repository, tag, wanted)
         self.settings = {
             "MEDSTACK_IMAGE": CONSOLE,
             "CONSOLE_DOMAIN": DOMAIN,
@@ -206,9 +207,9 @@ class Door(HTTPAdapter):
     ) -> Any:
         """Return a connection that is the domain's by its certificate."""
         _, options = self.build_connection_pool_key_attributes(request, verify, cert)
-        options |= {"server_hostname": DOMAIN, "assert_hostname": DOMAIN}
+        names = {"server_hostname": DOMAIN, "assert_hostname": DOMAIN}
         return self.poolmanager.connection_from_host(
-            self.address, 443, scheme="https", pool_kwargs=options
+            self.address, 443, scheme="https", pool_kwargs={**options, **names}
         )
 
 
