@@ -67,12 +67,11 @@ def field(page: Page, name: str, value: str) -> None:
 
 
 def add_row(page: Page, name: str) -> None:
-    """Unfold a section of the service form and add a row to it, unless it has a blank one."""
+    """Unfold a section of the service form and add a row to it."""
     section = page.locator(f"[data-rows='{name}']")
     if not section.is_visible():
         section.locator("xpath=ancestor::details[1]/summary").click()
-    if not section.locator(f"[name^='{name}-0-']:not([type=hidden])").count():
-        section.locator("[data-add-row]").click()
+    section.locator("[data-add-row]").click()
 
 
 def watch_to_the_end(page: Page) -> None:
