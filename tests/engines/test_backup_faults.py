@@ -15,7 +15,7 @@ from tests.engines.acting import deploy
 from tests.engines.conftest import World, finish, run_due, work_until
 
 pytestmark = [pytest.mark.engines, pytest.mark.on_postgresql]
-ROUNDS = 10
+ROUNDS = 20
 KILLED = ("medstack-op-", "medstack-capture-", "medstack-agent")
 
 
