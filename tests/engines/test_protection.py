@@ -111,7 +111,9 @@ def test_who_has_taken_a_node_over_can_neither_delete_nor_overwrite_nor_look_els
     protected: World, repository_server: Path
 ) -> None:
     row = Repository.objects.current().get(cluster=protected.cluster)
-    restic.initialise(restic.Repository(str(repository_server / "neighbour"), row.password))
+    neighbour = restic.Repository(str(repository_server / "neighbour"), row.password)
+    if not restic.exists(neighbour):
+        restic.initialise(neighbour)
     before = {one.id for some in kept(protected).values() for one in some}
     assert before
     node = protected.node("two")

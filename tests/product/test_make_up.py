@@ -189,6 +189,8 @@ def test_a_second_start_beside_it_leaves_it_alone(console: Console) -> None:
 
 
 def test_ctrl_c_stops_all_of_it(console: Console) -> None:
+    if console.is_over():
+        console.up()
     console.interrupt()
     assert "Stopping …" in console.said and "Stopped." in console.said
     assert "ended; " not in console.said
