@@ -12,7 +12,7 @@ from backups.restic import keys
 from clusters.models import Cluster
 
 # As long as a generated one, whose key opens quickly.
-PASSWORD = "quite-a-password" * 3
+PASSWORD = "a-password-as-long-as-a-generated-one-is-here"
 # Far ahead, so that no run on the real clock is over before it began.
 NOW = datetime(2030, 6, 18, 12, 30, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -31,11 +31,18 @@ class Store:
     reports: dict[datetime, str]
 
 
+def empty_store(folder: Path) -> restic.Repository:
+    """Make an empty repository there, as the product makes its own."""
+    cache = {"RESTIC_CACHE_DIR": f"{folder}-cache"}
+    repository = restic.Repository(str(folder), PASSWORD, environment=cache)
+    restic.initialise(repository)
+    keys.ease(folder, PASSWORD)
+    return repository
+
+
 def make_store(folder: Path) -> Store:
     """Store a volume, which is large the first time, and a report for each due time."""
-    repository = restic.Repository(str(folder / "store"), PASSWORD)
-    restic.initialise(repository)
-    keys.ease(folder / "store", PASSWORD)
+    repository = empty_store(folder / "store")
     for number, _ in enumerate(DUES):
         for kind in ("volume", "report"):
             path = folder / kind

@@ -20,10 +20,9 @@ from backups.tasks.adoption import look
 from clusters.models import Cluster, Node
 from medstack.models import Event
 from medstack.models.events import SYSTEM
+from tests.stores import PASSWORD
 
 DUE = datetime(2026, 11, 24, 2, tzinfo=UTC)
-# As long as a generated one, whose key opens quickly.
-PASSWORD = "quite-a-password" * 3
 SOON = DUE + timedelta(minutes=2)
 
 

@@ -19,13 +19,10 @@ from backups.agent.policy import Policy, from_json
 from backups.agent.tags import read, tags
 from backups.manifest import parse
 from backups.parts import Report
-from backups.restic import keys
 from clusters import engine
 from tests.adding_storage import adding_storage
 from tests.repositories.conftest import Waiting, children
-
-# As long as a generated one, whose key opens quickly.
-PASSWORD = "correct-horse-battery" * 3
+from tests.stores import PASSWORD, empty_store
 
 
 class Node:
@@ -74,8 +71,7 @@ class Clock:
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("empty") / "store"
-    restic.initialise(restic.Repository(str(folder), PASSWORD))
-    keys.ease(folder, PASSWORD)
+    empty_store(folder)
     return folder
 
 

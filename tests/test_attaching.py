@@ -1,7 +1,6 @@
 """Attaching an Engine: what cannot be a node is refused at its field, and nothing is kept."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,21 +9,9 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from clusters.models import Cluster, Node
-from medstack.models import Event, Operation, User
+from medstack.models import Event, Operation
 from tests.fake_engine import FakeEngine
-from tests.pages import SignIn
-from tests.unwell import WORDS, Fakes, fake_engines
-
-
-@pytest.fixture
-def fakes(tmp_path: Path) -> Iterator[Fakes]:
-    with fake_engines(tmp_path) as start:
-        yield start
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
+from tests.unwell import WORDS, Fakes
 
 
 def attach_form(browser: Client, cluster: Cluster, url: str) -> Any:

@@ -24,7 +24,6 @@ from clusters.models import Cluster, Node, Volume
 from medstack import operations
 from medstack.models import Company, Event, Operation, User
 from tests.fake_engine import FakeEngine
-from tests.pages import SignIn
 from tests.test_plan import ENVIRONMENT, NETWORK, part, service
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -34,11 +33,6 @@ SMALL = Environment(
     node_labels=({"ID": "old", "Hostname": "old-1", "Role": "manager", "Labels": {}},),
     nodes=({"ID": "old", "Name": "old-1"},),
 )
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Bringing an Engine into a swarm when something is in the way: nothing half-done is left."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +11,10 @@ from django.utils import timezone
 
 from clusters import addresses
 from clusters.models import Cluster, Node
-from medstack.models import Operation, User
+from medstack.models import Operation
 from tests.engines.conftest import run_due
 from tests.fake_engine import FakeEngine
-from tests.pages import SignIn
-from tests.unwell import Fakes, attach, fake_engines, let_time_pass
+from tests.unwell import Fakes, attach, let_time_pass
 
 TIMED_OUT = (
     "Timeout was reached before node joined. The attempt to join the swarm will continue in the "
@@ -25,12 +22,6 @@ TIMED_OUT = (
 )
 OUTSIDE = {"Swarm": {"LocalNodeState": "inactive"}}
 TRYING = {"Swarm": {"LocalNodeState": "pending"}}
-
-
-@pytest.fixture
-def fakes(tmp_path: Path) -> Iterator[Fakes]:
-    with fake_engines(tmp_path) as start:
-        yield start
 
 
 @pytest.fixture
@@ -48,11 +39,6 @@ def joining(fakes: Fakes) -> FakeEngine:
     joining = fakes("joining")
     joining.info |= OUTSIDE
     return joining
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 def attach_through_the_form(browser: Client, cluster: Cluster, engine: FakeEngine) -> Operation:

@@ -13,7 +13,6 @@ from backups.models import Restore, Snapshot, VolumeBackup
 from clusters.models import Cluster, Node, Volume
 from medstack.models import Event, User
 from tests.catalogues import filled, protected
-from tests.pages import SignIn
 
 LAST = datetime(2026, 10, 1, 12, tzinfo=UTC)
 PROOFS: dict[str, dict[str, Any]] = {
@@ -23,11 +22,6 @@ PROOFS: dict[str, dict[str, Any]] = {
     "drilled": {"checked_at": LAST, "drilled": "passed"},
     "failed": {"drilled": "passed", "check_error": "A pack is damaged."},
 }
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 @pytest.fixture

@@ -1,17 +1,9 @@
 """The page of networks: what is encrypted, and what is not but ought to be."""
 
-import pytest
 from django.test import Client
 from django.urls import reverse
 
 from clusters.models import Cluster, Network
-from medstack.models import User
-from tests.pages import SignIn
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 def network(cluster: Cluster, name: str, *, encrypted: bool) -> Network:

@@ -11,18 +11,11 @@ from django.urls import reverse
 from backups.forms.repository import RepositoryForm
 from clusters.images import InvalidReference, parse
 from clusters.models import Cluster, Node, Registry
-from medstack.models import User
 from tests.authorities import issue
 from tests.fake_engine import FakeEngine
-from tests.pages import SignIn
 
 METADATA = "169.254.169.254"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 def attach(browser: Client, cluster: Cluster, url: str, **more: str) -> str:

@@ -14,11 +14,6 @@ PASSWORD = "s3cr3t-Registry-Password"
 
 
 @pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
-
-
-@pytest.fixture
 def registry(cluster: Cluster) -> Registry:
     return Registry.objects.create(
         cluster=cluster, address="registry.example.com/app", username="robot", password=PASSWORD

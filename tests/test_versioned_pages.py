@@ -14,11 +14,6 @@ from tests.pages import Model, SignIn, existing, noun, page, queued_operations, 
 BOTH = pytest.mark.parametrize("model", [Config, Secret])
 
 
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
-
-
 @BOTH
 def test_an_empty_list_says_what_to_do_next(
     browser: Client, cluster: Cluster, model: Model

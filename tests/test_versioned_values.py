@@ -11,16 +11,10 @@ from django.urls import reverse
 from django_q.models import OrmQ
 
 from clusters.models import Cluster, Config, Secret
-from medstack.models import User
-from tests.pages import Model, SignIn, page
+from tests.pages import Model, page
 
 VALUE = "correct-horse-S3CR3T-battery"
 BOTH = pytest.mark.parametrize("model", [Config, Secret])
-
-
-@pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
 
 
 def test_a_file_is_kept_byte_by_byte(browser: Client, cluster: Cluster) -> None:

@@ -14,11 +14,6 @@ from tests.pages import SignIn, queued_operations
 
 
 @pytest.fixture
-def browser(client_for: SignIn, operator: User) -> Client:
-    return client_for(operator)
-
-
-@pytest.fixture
 def other_node(cluster: Cluster) -> Node:
     return Node.objects.create(
         cluster=cluster,

@@ -116,16 +116,13 @@ def optional_rules(network: LocalNetwork) -> list[Rule]:
     stranger = (*incoming, *state[:2], "!", *state[2:], "-j", "DROP")
     # A cloud's metadata service gives the machine's own credentials to whoever asks from it.
     metadata = ("filter", "FORWARD", "-i", bridge, "-d", "169.254.0.0/16", "-j", "DROP")
-    if not network.outside:
-        return [stranger, metadata]
-    return [
-        stranger,
+    outside = [
         (*incoming, *state, "-j", "ACCEPT"),
         ("filter", "FORWARD", "-i", bridge, "!", "-o", bridge, "-j", "ACCEPT"),
         ("nat", "POSTROUTING", "-s", str(network.subnet), "!", "-o", bridge, "-j", "MASQUERADE"),
-        # The last that is inserted is the first that is asked.
-        metadata,
     ]
+    # The last that is inserted is the first that is asked.
+    return [stranger, *(outside if network.outside else ()), metadata]
 
 
 def ensure_rule(rule: Rule) -> None:

@@ -27,7 +27,6 @@ from backups.forms.repository import RepositoryForm
 from backups.manifest import parse
 from backups.models import Repository
 from backups.parts import Report
-from backups.restic import keys
 from clusters.engine import Engine, NotFound
 from clusters.gateway import on_node
 from clusters.local.configuration import configured
@@ -38,11 +37,10 @@ from medstack.models import Operation
 from medstack.operations import Waiting
 from tests.engines.conftest import IMAGE, World
 from tests.repositories.servers import SERVERS
+from tests.stores import PASSWORD, empty_store
 
 pytestmark = [pytest.mark.engines, pytest.mark.no_database]
 Json = dict[str, Any]
-# As long as a generated one, whose key opens quickly.
-PASSWORD = "correct-horse-battery-storage" * 2
 VALUE = bytes(range(256)) + b"\nno end of line"
 HOUR = datetime(2026, 3, 1, 10, tzinfo=UTC)
 SLEEP = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"]
@@ -75,8 +73,7 @@ def repository(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with socket.socket() as free:
         free.bind((address, 0))
         port = free.getsockname()[1]
-    restic.initialise(restic.Repository(str(folder), PASSWORD))
-    keys.ease(folder, PASSWORD)
+    empty_store(folder)
     rclone = str(Path(sys.executable).with_name("rclone"))
     options = ["--append-only", "--addr", f"{address}:{port}", str(folder)]
     command = [rclone, "serve", "restic", *options]

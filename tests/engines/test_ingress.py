@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.test import override_settings
 
 from clusters.gateway import on_node
 from clusters.ingress import balancer
-from clusters.local.configuration import configured
-from clusters.local.ingress_images import caddy_image, traefik_image
 from clusters.models import DomainMapping, LoadBalancer, Service
 from medstack.models import Event
 from tests.engines.acting import (
@@ -25,17 +22,23 @@ from tests.engines.acting import (
     tasks_of,
     two_nodes,
 )
+from tests.engines.authorised import (
+    ZONE_PASSWORD,
+    address,
+    authority_beside,
+    dns_challenge,
+    filled_in,
+    keeper_of,
+)
 from tests.engines.conftest import World, work_until
-from tests.engines.ingress_lab import import_image
 from tests.engines.load import steady_load
-from tests.engines.pebble import Pebble, pebble
+from tests.engines.pebble import Pebble
 from tests.engines.visiting import CBC, Answer, alert, plain, secure, trusting
-from tests.engines.zone_keeper import USER, ZoneKeeper, zone_keeper
+from tests.engines.zone_keeper import ZoneKeeper
 
 pytestmark = pytest.mark.engines
 SHOP, LOST = "shop.clinic.example", "lost.clinic.example"
 BY_TLS = "by-tls.clinic.example"
-PASSWORD = "planted-zone-password"
 # Its program ignores the signal to end, so it serves until the balancer has let go of it.
 SERVED: dict[str, Any] = {
     "stop_grace_period": "10s",
@@ -49,28 +52,15 @@ UNMAPPED: dict[str, Any] = {"domains-0-DELETE": "on"}
 def authority(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
     """Return the certificate authority beside a cluster of two nodes with all images."""
     two_nodes(world)
-    node = world.node("node-1")
-    with on_node(node, timeout=120) as engine:
-        import_image(engine, balancer.TRAEFIK_IMAGE, traefik_image())
-        import_image(engine, balancer.SOCKET_IMAGE, caddy_image())
-    world.refresh()
-    folder, gateway = tmp_path_factory.mktemp("pebble"), str(configured().gateway)
-    with (
-        pebble(folder, gateway, str(node.address)) as found,
-        override_settings(DNS_SERVER=found.name_server, PRIVATE_ACME=True),
-    ):
+    with authority_beside(world, tmp_path_factory.mktemp("pebble")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def keeper(authority: Pebble) -> Iterator[ZoneKeeper]:
     """Return the program that sets the records of the clinic's zone."""
-    with zone_keeper(authority, str(configured().gateway), PASSWORD) as found:
+    with keeper_of(authority) as found:
         yield found
-
-
-def address(world: World) -> str:
-    return str(world.node("node-1").address)
 
 
 def visit(world: World, authority: Pebble, domain: str = SHOP) -> Answer | None:
@@ -86,23 +76,6 @@ def served(world: World, authority: Pebble, domain: str = SHOP) -> bool:
     return bool(answer and answer.status == 200)
 
 
-def wanted(world: World, authority: Pebble, **changed: Any) -> dict[str, Any]:
-    """Return the load balancer's form, filled in."""
-    return {
-        "node": world.node("node-1").pk,
-        "address": address(world),
-        "email": "ops@clinic.example",
-        "directory": "",
-        "acme_directory": authority.directory,
-        "acme_ca": authority.ca,
-        "issuer_ca": authority.root(),
-        "challenge": "http-01",
-        "ciphers": "strict",
-        "image": balancer.TRAEFIK_IMAGE,
-        "socket_image": balancer.SOCKET_IMAGE,
-    } | changed
-
-
 def told_to_old_client(world: World, domain: str) -> str:
     """Return why a client that knows TLS 1.2 with CBC only is refused; nothing if it is served."""
     old = trusting()
@@ -112,7 +85,7 @@ def told_to_old_client(world: World, domain: str) -> str:
 
 
 def test_the_load_balancer_is_deployed_by_one_form(world: World, authority: Pebble) -> None:
-    form = wanted(world, authority)
+    form = filled_in(world, authority)
     wrong = form | {"acme_directory": authority.directory.replace("/dir", "/nothing")}
     assert "directory" in world.post("docker/load-balancer/deploy/", status=422, **wrong)
     assert not LoadBalancer.objects.filter(cluster=world.cluster).exists()
@@ -282,23 +255,15 @@ def test_another_profile_challenge_and_dns_provider_are_one_change_of_the_form(
     world: World, authority: Pebble, keeper: ZoneKeeper
 ) -> None:
     assert "HANDSHAKE_FAILURE" in told_to_old_client(world, SHOP), "the strict profile"
-    credentials = {"ENDPOINT": keeper.url, "USERNAME": USER, "PASSWORD": PASSWORD}
-    form = wanted(
-        world,
-        authority,
-        ciphers="compatible",
-        challenge="tls-alpn-01",
-        dns_provider="httpreq",
-        dns_credentials="\n".join(f"HTTPREQ_{key}={value}" for key, value in credentials.items()),
-        dns_servers=authority.name_server,
-    )
+    changed = {"ciphers": "compatible", "challenge": "tls-alpn-01"}
+    form = filled_in(world, authority, **changed, **dns_challenge(authority, keeper))
     world.post("docker/load-balancer/deploy/", **form)
     world.done(within=180)
     assert told_to_old_client(world, SHOP) == "", "the compatible profile"
-    assert PASSWORD not in everything_kept()
+    assert ZONE_PASSWORD not in everything_kept()
     (node, container) = containers_of(world, balancer.NAME)[0]
     with on_node(node) as engine:
-        assert PASSWORD not in str(engine.container(container))
+        assert ZONE_PASSWORD not in str(engine.container(container))
 
 
 def test_a_domain_is_proven_over_tls_alone(world: World, authority: Pebble) -> None:

@@ -5,24 +5,27 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from django.test import override_settings
 
 from clusters.ingress import balancer
-from clusters.local.configuration import configured
-from clusters.local.ingress_images import caddy_image, traefik_image
 from clusters.models import DomainMapping, LoadBalancer, Secret
 from tests.engines.acting import act, create, deploy, everything_kept, remove
+from tests.engines.authorised import (
+    ZONE_PASSWORD,
+    address,
+    authority_beside,
+    dns_challenge,
+    filled_in,
+    keeper_of,
+)
 from tests.engines.conftest import World, work_until
-from tests.engines.ingress_lab import import_image
-from tests.engines.pebble import Pebble, pebble
+from tests.engines.pebble import Pebble
 from tests.engines.visiting import certificate, secure
-from tests.engines.zone_keeper import USER, ZoneKeeper, zone_keeper
+from tests.engines.zone_keeper import ZoneKeeper
 
 pytestmark = [pytest.mark.engines, pytest.mark.on_sqlite]
 WARDS = "*.wards.clinic.example"
 EAST, WEST = "east.wards.clinic.example", "west.wards.clinic.example"
 RECORD = "_acme-challenge.wards.clinic.example."
-PASSWORD = "planted-zone-password"
 ROW: dict[str, Any] = {"domains-0-domain": WARDS, "domains-0-port": "8080"}
 
 
@@ -32,27 +35,15 @@ def authority(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     world.add_node("node-1")
     world.done()
     world.load_images()
-    with world.manager() as engine:
-        import_image(engine, balancer.TRAEFIK_IMAGE, traefik_image())
-        import_image(engine, balancer.SOCKET_IMAGE, caddy_image())
-    world.refresh()
-    folder, gateway = tmp_path_factory.mktemp("pebble"), str(configured().gateway)
-    with (
-        pebble(folder, gateway, address(world)) as found,
-        override_settings(DNS_SERVER=found.name_server, PRIVATE_ACME=True),
-    ):
+    with authority_beside(world, tmp_path_factory.mktemp("pebble")) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def keeper(authority: Pebble) -> Iterator[ZoneKeeper]:
     """Return the program that sets the records of the clinic's zone."""
-    with zone_keeper(authority, str(configured().gateway), PASSWORD) as found:
+    with keeper_of(authority) as found:
         yield found
-
-
-def address(world: World) -> str:
-    return str(world.node("node-1").address)
 
 
 def served(world: World, authority: Pebble, domain: str) -> bool:
@@ -63,37 +54,10 @@ def served(world: World, authority: Pebble, domain: str) -> bool:
         return False
 
 
-def wanted(world: World, authority: Pebble) -> dict[str, Any]:
-    """Return the load balancer's form, filled in, without a DNS challenge."""
-    return {
-        "node": world.node("node-1").pk,
-        "address": address(world),
-        "email": "ops@clinic.example",
-        "directory": "",
-        "acme_directory": authority.directory,
-        "acme_ca": authority.ca,
-        "issuer_ca": authority.root(),
-        "challenge": "http-01",
-        "ciphers": "strict",
-        "image": balancer.TRAEFIK_IMAGE,
-        "socket_image": balancer.SOCKET_IMAGE,
-    }
-
-
-def proving(world: World, authority: Pebble, keeper: ZoneKeeper) -> dict[str, Any]:
-    """Return the same form with the challenge: who sets the records, and with which password."""
-    credentials = {"ENDPOINT": keeper.url, "USERNAME": USER, "PASSWORD": PASSWORD}
-    return wanted(world, authority) | {
-        "dns_provider": "httpreq",
-        "dns_credentials": "\n".join(f"HTTPREQ_{key}={text}" for key, text in credentials.items()),
-        "dns_servers": authority.name_server,
-    }
-
-
 def test_without_a_challenge_a_wildcard_is_refused(
     world: World, authority: Pebble, keeper: ZoneKeeper
 ) -> None:
-    world.post("docker/load-balancer/deploy/", **wanted(world, authority))
+    world.post("docker/load-balancer/deploy/", **filled_in(world, authority))
     world.done(within=180)
     assert "A wildcard needs an uploaded certificate" in create(world, "wards", 422, **ROW)
     world.post("docker/load-balancer/remove/")
@@ -103,14 +67,15 @@ def test_without_a_challenge_a_wildcard_is_refused(
 def test_the_load_balancer_is_deployed_with_a_challenge_and_keeps_its_password_a_secret(
     world: World, authority: Pebble, keeper: ZoneKeeper
 ) -> None:
-    world.post("docker/load-balancer/deploy/", **proving(world, authority, keeper))
+    form = filled_in(world, authority, **dns_challenge(authority, keeper))
+    world.post("docker/load-balancer/deploy/", **form)
     world.done(within=180)
     assert LoadBalancer.objects.get(cluster=world.cluster).dns_provider == "httpreq"
-    assert PASSWORD not in everything_kept()
+    assert ZONE_PASSWORD not in everything_kept()
     with world.manager() as engine:
-        assert PASSWORD not in str(engine.service(balancer.NAME))
+        assert ZONE_PASSWORD not in str(engine.service(balancer.NAME))
         for one in engine.containers():
-            assert PASSWORD not in str(engine.container(one["Id"]))
+            assert ZONE_PASSWORD not in str(engine.container(one["Id"]))
 
 
 def test_a_wildcard_is_proven_by_its_zone_alone_and_serves_the_names_below_it(
@@ -148,7 +113,7 @@ def test_a_restart_of_the_load_balancer_keeps_the_certificate(
 
 
 def test_the_challenge_stays_while_the_wildcard_is_mapped(world: World, authority: Pebble) -> None:
-    page = world.post("docker/load-balancer/deploy/", 422, **wanted(world, authority))
+    page = world.post("docker/load-balancer/deploy/", 422, **filled_in(world, authority))
     assert f"Still mapped: {WARDS}" in page
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.chromium import chromium
 from tests.product.installation import Installation, eventually, network_of
@@ -48,6 +48,21 @@ def cookies(installation: Installation) -> dict[str, str]:
         context = program.new_context(base_url=installation.url)
         first_sign_in(context.new_page(), installation.printed_password())
         return {cookie["name"]: cookie["value"] for cookie in context.cookies()}
+
+
+@pytest.fixture(scope="module")
+def window(
+    browser: Browser, installation: Installation, cookies: dict[str, str]
+) -> Iterator[BrowserContext]:
+    """Return a window of the browser in which the Owner has signed in."""
+    context = browser.new_context(
+        base_url=installation.url, viewport={"width": 1280, "height": 900}
+    )
+    context.add_cookies(
+        [{"name": name, "value": value, "url": installation.url} for name, value in cookies.items()]
+    )
+    yield context
+    context.close()
 
 
 def first_sign_in(page: Page, printed: str) -> None:

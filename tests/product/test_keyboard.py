@@ -1,10 +1,9 @@
 """A service from its making to its deletion with a keyboard alone, on a real Swarm."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from clusters.engine.errors import NotFound
 from tests.keyboard import follow, here, tab_to, write
@@ -20,18 +19,9 @@ PATIENCE = 120_000
 
 
 @pytest.fixture(scope="module")
-def page(
-    browser: Browser, installation: Installation, cookies: dict[str, str], demo: str
-) -> Iterator[Page]:
+def page(window: BrowserContext, demo: str) -> Page:
     """Return a page of somebody without a mouse, who has signed in."""
-    context = browser.new_context(
-        base_url=installation.url, viewport={"width": 1280, "height": 800}
-    )
-    context.add_cookies(
-        [{"name": name, "value": value, "url": installation.url} for name, value in cookies.items()]
-    )
-    yield context.new_page()
-    context.close()
+    return window.new_page()
 
 
 def press(page: Page, name: str, key: str = "Enter") -> None:

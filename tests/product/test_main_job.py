@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from clusters.demo_certificate import signed_for
 from clusters.local.images import demo_image
@@ -24,24 +24,15 @@ PATIENCE = 120_000
 
 
 @pytest.fixture(scope="module")
-def page(
-    browser: Browser, installation: Installation, cookies: dict[str, str], demo: str
-) -> Iterator[Page]:
+def page(window: BrowserContext, demo: str) -> Iterator[Page]:
     """Return a browser's page whose visitor has signed in; a broken page fails the tests."""
-    context = browser.new_context(
-        base_url=installation.url, viewport={"width": 1280, "height": 900}
-    )
-    context.add_cookies(
-        [{"name": name, "value": value, "url": installation.url} for name, value in cookies.items()]
-    )
-    page = context.new_page()
+    page = window.new_page()
     page.set_default_timeout(15_000)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
     yield page
     assert not problems, problems
-    context.close()
 
 
 def go(page: Page, name: str) -> None:

@@ -10,23 +10,16 @@ from pathlib import Path
 import pytest
 
 from backups import restic
-from backups.restic import keys
 from backups.restic.repository import Repository
+from tests.stores import empty_store
 
-# As long as a generated one, whose key opens quickly.
-PASSWORD = "correct-horse-battery" * 3
 ODD_NAMES = ("-rf", "a*b?[c]", "new\nline", "ünïcode", 'quo"te', "back\\slash", b"\xff.raw")
 
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     folder = tmp_path_factory.mktemp("empty")
-    repository = Repository(
-        str(folder / "store"), PASSWORD, environment={"RESTIC_CACHE_DIR": str(folder / "cache")}
-    )
-    restic.initialise(repository)
-    keys.ease(folder / "store", PASSWORD)
-    return repository
+    return empty_store(folder / "store")
 
 
 @pytest.fixture

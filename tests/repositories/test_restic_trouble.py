@@ -14,7 +14,8 @@ from backups.restic.errors import from_words
 from backups.restic.process import run
 from backups.restic.repository import Repository
 from tests.adding_storage import Storage, adding_storage
-from tests.repositories.conftest import PASSWORD, Waiting, break_a_pack, children
+from tests.repositories.conftest import Waiting, break_a_pack, children
+from tests.stores import PASSWORD
 
 pytestmark = pytest.mark.no_database
 
