@@ -54,7 +54,7 @@ class Bench:
         """Start nodes and server; leave nothing behind."""
         from backups import image, opening, restic
         from backups.restic import keys
-        from backups.server import certificate, serving
+        from backups.server import certificate, serving, whole
         from clusters import local
         from clusters.engine import Endpoint, connect
 
@@ -79,7 +79,7 @@ class Bench:
             plain = [
                 one for one in command if not one.startswith(("--htpasswd", "--cert", "--key"))
             ]
-            plain[3] = str(stored)
+            plain[3] = whole.remote(stored)
             plain.remove("--private-repos")
             plain += [f"--cert={own / 'server.crt'}", f"--key={own / 'server.key'}"]
             server = subprocess.Popen(plain, stderr=subprocess.DEVNULL)

@@ -67,8 +67,8 @@ class RepositoryForm(forms.Form):
         label="Nodes' private key",
         required=False,
         widget=KEY,
-        help_text='SFTP only. The server must bind this key to a forced command: restrict,command="'
-        'rclone serve restic --stdio --append-only /path" in its authorized_keys.',
+        help_text="SFTP only. The server must bind this key to a forced command, rclone serve "
+        "restic --stdio --append-only; this page's help has the line of its authorized_keys.",
     )
     host_key = forms.CharField(
         label="Server's host key",

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from backups import opening
 from backups.models import Repository
-from backups.server import certificate
+from backups.server import certificate, whole
 from medstack.failures import Failure
 
 LOOPBACK = "127.0.0.1"
@@ -65,7 +65,7 @@ def command(addresses: Iterable[str], port: int) -> Sequence[str]:
         program,
         "serve",
         "restic",
-        str(settings.REPOSITORIES_ROOT),
+        whole.remote(settings.REPOSITORIES_ROOT),
         "--append-only",
         "--private-repos",
         f"--htpasswd={users_file()}",

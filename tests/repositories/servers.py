@@ -61,7 +61,8 @@ def ssh_server(folder: Path, address: str = LOOPBACK) -> Iterator[Form]:
         command = [program("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", str(keys / name)]
         subprocess.run(command, check=True)
     public = {name: (keys / f"{name}.pub").read_text() for name in ("host", "console", "node")}
-    forced = f"{program('rclone')} serve restic --stdio --append-only {store}"
+    stored = f":chunker,remote={store},chunk_size=1P,hash_type=none,fail_hard=true:"
+    forced = f"{program('rclone')} serve restic --stdio --append-only {stored}"
     allowed = f'{public["console"]}restrict,command="{forced}" {public["node"]}'
     (keys / "authorized").write_text(allowed)
     settings = [

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from backups import opening
-from backups.server import serving
+from backups.server import serving, whole
 from clusters import local
 from clusters.local.configuration import configured
 from clusters.local.locks import held
@@ -27,6 +27,7 @@ class Command(BaseCommand):
         """Prepare keys, users and the bridge, then run the server in place of this process."""
         os.umask(0o077)
         settings.REPOSITORIES_ROOT.mkdir(parents=True, exist_ok=True)
+        whole.remove_torn(settings.REPOSITORIES_ROOT)
         serving.authority()
         serving.write_users()
         addresses = [serving.LOOPBACK]
