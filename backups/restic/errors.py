@@ -28,6 +28,10 @@ class Locked(ResticError, Transient):
     """Somebody else works on it, or died doing so: try later, or unlock."""
 
 
+class LockVanished(Locked):
+    """Another's lock was removed while restic was about to read it: run it anew."""
+
+
 class Full(ResticError):
     """No space is left: make some."""
 
@@ -116,6 +120,8 @@ PLAIN: dict[type[ResticError], str] = {
 NOISE = re.compile(r"^(Is there a repository at|The `unlock` command|storage ID )", re.IGNORECASE)
 # restic would try for minutes what can only be refused again.
 HOPELESS = re.compile(r"retrying after .*(\b(401|403|507)\b|access ?denied)", re.IGNORECASE)
+# Up to restic 0.16 it would look for the lock ten times, 43 seconds long, and then go on without.
+VANISHED = re.compile(r"^Load\(<lock/.*retrying after .*(does not exist|no such)", re.IGNORECASE)
 
 
 def from_words(

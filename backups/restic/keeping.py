@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 
 from backups.restic.errors import NotFound
-from backups.restic.process import SHORT, never, output
+from backups.restic.process import SHORT, never
 from backups.restic.reading import identified
 from backups.restic.repository import Repository
+from backups.restic.running import output
 
 # Of whole ids, so that a command line stays far below the kernel's limit.
 AT_ONCE = 500

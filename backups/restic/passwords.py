@@ -3,8 +3,9 @@
 import json
 from dataclasses import replace
 
-from backups.restic.process import SHORT, in_memory, output
+from backups.restic.process import SHORT, in_memory
 from backups.restic.repository import Repository
+from backups.restic.running import output
 
 
 def add_password(repository: Repository, password: str, *, timeout: float = SHORT) -> None:

@@ -1,11 +1,8 @@
 """One run of restic: secrets through memory, output as it comes, and nothing left behind."""
 
 import contextlib
-import functools
 import os
-import re
 import selectors
-import shutil
 import signal
 import subprocess
 import threading
@@ -17,13 +14,14 @@ from urllib.parse import urlsplit
 
 from backups.restic.errors import (
     HOPELESS,
+    VANISHED,
     Cancelled,
-    ResticFailed,
-    UnknownVersion,
+    LockVanished,
     Unreachable,
     from_words,
     plain,
 )
+from backups.restic.installed import program, refuse_unknown
 from backups.restic.repository import Repository, known_host
 
 CHUNK = 1 << 16
@@ -33,7 +31,6 @@ TICK = 0.2
 GRACE = 5.0
 MOST_WORDS = 500
 SHORT = 60.0
-OLDEST = (0, 14)
 # Everything else of ours stays with us: the console's environment holds its own secrets.
 PASSED_ON = """PATH HOME TMPDIR LANG XDG_CACHE_HOME RESTIC_CACHE_DIR SSL_CERT_FILE SSL_CERT_DIR
     HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy""".split()
@@ -51,7 +48,7 @@ def never() -> bool:
     return False
 
 
-def output(
+def attempt(
     repository: Repository,
     arguments: Sequence[str],
     *,
@@ -62,12 +59,13 @@ def output(
     cancelled: Callable[[], bool] = never,
     started: Callable[[int], object] = lambda _pid: None,
     inherited: Sequence[int] = (),
+    last: bool = True,
 ) -> Generator[bytes, None, None]:
-    """Run restic and yield its output as it comes, and nothing (b"") now and then.
+    """Run restic once and yield its output as it comes, and nothing (b"") now and then.
 
     `words` receives the lines of its standard error; `inherited` are descriptors that it needs.
-    Raise the sorted error when it ends with a code that is not accepted. Leaving the generator ends
-    restic and all its children.
+    Raise the sorted error when it ends with a code that is not accepted, and LockVanished where it
+    is not the `last` attempt. Leaving the generator ends restic and all its children.
     """
     words = [] if words is None else words
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -88,6 +86,8 @@ def output(
                 raise Unreachable(f"restic {doing} was not done in {timeout:g} seconds: {said}")
             if any(HOPELESS.search(line) for line in words[-20:]):
                 raise from_words(repository, words, code=1, doing=doing)
+            if not last and any(VANISHED.search(line) for line in words[-20:]):
+                raise LockVanished("A lock vanished.")
         code = process.wait()
         if feeder and feeder.failure:
             raise feeder.failure
@@ -214,40 +214,6 @@ def members(session: int) -> list[int]:
             if int(fields[3]) == session:
                 found.append(int(stat.parent.name))
     return found
-
-
-def program() -> str:
-    """Return where restic is installed."""
-    found = shutil.which("restic")
-    if not found:
-        raise ResticFailed("restic is not installed on this machine.")
-    return found
-
-
-def version() -> tuple[int, int]:
-    """Return the version of restic, of which the first two numbers matter."""
-    return version_of(program())
-
-
-@functools.cache
-def version_of(path: str) -> tuple[int, int]:
-    """Return the version of one restic, asked once."""
-    said = subprocess.run(
-        [path, "version"], capture_output=True, text=True, timeout=SHORT, check=False
-    )
-    found = re.match(r"restic (\d+)\.(\d+)", said.stdout)
-    if not found:
-        raise UnknownVersion(
-            f"{path} says no version of restic: {(said.stdout + said.stderr)[:200]}"
-        )
-    return int(found[1]), int(found[2])
-
-
-def refuse_unknown() -> None:
-    """Refuse a restic whose words and options are not known, before it touches anything."""
-    if version() < OLDEST:
-        shown, oldest = (".".join(map(str, one)) for one in (version(), OLDEST))
-        raise UnknownVersion(f"{program()} is restic {shown}; {oldest} or newer is needed.")
 
 
 class Ears:

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from backups.restic.errors import Damaged, NotFound, damage
-from backups.restic.process import SHORT, lines, never, output
+from backups.restic.process import SHORT, lines, never
 from backups.restic.repository import Repository
+from backups.restic.running import output
 from backups.restic.saving import message
 
 SNAPSHOT_ID = re.compile(r"[0-9a-f]{8,64}")

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backups.restic.errors import NotFound
-from backups.restic.process import lines, never, output, version
+from backups.restic.installed import version
+from backups.restic.process import lines, never
 from backups.restic.reading import identified, stats
 from backups.restic.repository import Repository
+from backups.restic.running import output
 from backups.restic.saving import Progress, message, progress
 
 WRITTEN = re.compile(r"^wchar: (\d+)$", re.MULTILINE)

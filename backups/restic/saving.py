@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from backups.restic.errors import NoRepository, NotFound, ResticFailed
-from backups.restic.process import SHORT, Source, lines, never, output
+from backups.restic.process import SHORT, Source, lines, never
 from backups.restic.repository import Repository
+from backups.restic.running import output
 
 # The snapshot was made, but some files could not be read.
 INCOMPLETE = 3

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 
 from backups.restic.errors import Cancelled, ResticError, damage
-from backups.restic.process import never, output
+from backups.restic.process import never
 from backups.restic.reading import Snapshot, dump, snapshots
 from backups.restic.repository import Repository
+from backups.restic.running import output
 
 IDENTITY = re.compile(r"\b[0-9a-f]{64}\b")
 SHORT_PACK = re.compile(r"<data/([0-9a-f]{8,64})>")
