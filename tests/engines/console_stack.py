@@ -92,7 +92,7 @@ class Machine:
             "CADDY_IMAGE": CADDY,
             # No registry can be asked here.
             "CONSOLE_RESOLVE_IMAGE": "never",
-            "CONSOLE_PATIENCE": "150",
+            "CONSOLE_PATIENCE": "280",
         }
 
     def begin_swarm(self) -> None:
