@@ -53,6 +53,11 @@ class Cell:
         """Return its state as people read it."""
         return WORDS[self.state]
 
+    @property
+    def title(self) -> str:
+        """Return what it says to whoever points at it."""
+        return f"{self.at:%Y-%m-%d %H:%M} UTC: {self.word}"
+
 
 @dataclass(frozen=True)
 class Calendar:

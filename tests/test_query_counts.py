@@ -1,5 +1,6 @@
 """What a page asks of the database does not grow with the rows that there are."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -97,15 +98,34 @@ def test_no_page_asks_more_with_more_rows_and_none_more_than_fifteen_times(
     assert {name for name, counts in many.items() if counts.is_list} == LISTS
 
 
+def test_none_asks_more_than_fifteen_times_when_it_queues_a_look_at_the_cluster_as_well(
+    ours: Belongings, owner: User, client_for: SignIn
+) -> None:
+    browser = client_for(owner)
+    browser.get(ours.url("clusters"))
+    others(ours, owner, range(1))
+    more(ours, owner, range(2))
+    found = counted(browser, ours, before=a_refresh_is_due)
+    assert {name: counts for name, counts in found.items() if counts.all > MOST} == {}
+
+
+def a_refresh_is_due() -> None:
+    """Let the next page queue a look at its cluster."""
+    Cluster.objects.update(refresh_claimed_at=None)
+
+
 def no_refresh_is_due() -> None:
     """Let no page queue a look at its cluster, which it does every few seconds."""
     Cluster.objects.update(refresh_claimed_at=timezone.now() + timedelta(hours=1))
 
 
-def counted(browser: Client, ours: Belongings) -> dict[str, Counts]:
+def counted(
+    browser: Client, ours: Belongings, *, before: Callable[[], None] = lambda: None
+) -> dict[str, Counts]:
     """Return of each page that the owner can open how often it asks the database."""
     found = {}
     for name in PAGES:
+        before()
         with CaptureQueriesContext(connection) as queries:
             answer = browser.get(ours.url(name))
         if answer.status_code == 200:

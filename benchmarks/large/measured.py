@@ -22,7 +22,7 @@ class Measured:
     small: tuple[float, float]
     large: tuple[float, float]
     statuses: frozenset[int]
-    # Lines of tables that it draws.
+    # Lines of tables and cards that it draws.
     rows: tuple[int, int]
 
     @classmethod

@@ -86,6 +86,7 @@ class Server:
 
 def opened(folder: Path) -> Path:
     """Let the server's own user into a folder, which is not root."""
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     return folder
 

@@ -72,11 +72,12 @@ class Visitor:
             began = time.perf_counter()
             answer = client.get(visit)
             took = time.perf_counter() - began
+        drawn = b"".join(answer)
         return {
             "ms": took * 1000,
             "queries": len(self.queries),
             "status": answer.status_code,
-            "rows": b"".join(answer).count(b"<tr"),
+            "rows": sum(drawn.count(one) for one in (b"<tr", b'<li class="card')),
         }
 
     def plans(self, explain: str, email: str) -> list[Json]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from typing import Any
 
 from django.utils import timezone
 
@@ -32,13 +33,12 @@ def choices_for(
 ) -> ServiceChoices:
     """Return what may be chosen for a new service, or for one that exists.
 
-    What others have taken is looked up only for what was sent.
+    What is only checked is looked up for what was sent.
     """
     nodes = list(Node.objects.present().filter(cluster=cluster).exclude(swarm_node_id=""))
     used = specs.uses(service.spec if service else {})
     versions = [node.api_version for node in nodes if node.api_version]
     volumes = Volume.objects.present().filter(node__in=nodes, is_anonymous=False)
-    balancer = LoadBalancer.objects.filter(cluster=cluster).first()
     return ServiceChoices(
         registries=[(row.pk, row.address) for row in cluster.registries.all()],
         secrets=offered(Secret, cluster, used.secrets),
@@ -54,19 +54,22 @@ def choices_for(
         ],
         nodes=[(node.swarm_node_id, node.name) for node in nodes],
         api_version=min(versions, key=version, default=""),
-        taken=frozenset() if sent is None else taken(cluster, service),
-        has_load_balancer=balancer is not None,
-        has_dns_challenge=bool(balancer and balancer.dns_provider),
-        claimed=claimed(cluster, service, typed(sent or {})),
-        certified=[
-            name
-            for certificate in Certificate.objects.filter(
-                cluster=cluster, not_after__gt=timezone.now()
-            )
-            for name in certificate.names
-        ],
         may_postpone=may_postpone,
+        **({} if sent is None else to_check(cluster, service, sent)),
     )
+
+
+def to_check(cluster: Cluster, service: Service | None, sent: Mapping[str, str]) -> dict[str, Any]:
+    """Return what decides whether names and domains that were sent can be had."""
+    balancer = LoadBalancer.objects.filter(cluster=cluster).first()
+    valid = Certificate.objects.filter(cluster=cluster, not_after__gt=timezone.now())
+    return {
+        "taken": taken(cluster, service),
+        "claimed": claimed(cluster, service, typed(sent)),
+        "has_load_balancer": balancer is not None,
+        "has_dns_challenge": bool(balancer and balancer.dns_provider),
+        "certified": [name for certificate in valid for name in certificate.names],
+    }
 
 
 def offered(

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.db import models, transaction
+from django.db.models import Q
 
 from medstack.models.people import Company, User
 
@@ -97,6 +98,12 @@ class Event(models.Model):
             models.Index(fields=("company", "-id"), name="event_by_company"),
             models.Index(fields=("cluster", "-id"), name="event_by_cluster"),
             models.Index(fields=("subject_kind", "subject_id", "-id"), name="event_by_subject"),
+            # Few among millions: whose backups were deleted when the subscription had ended.
+            models.Index(
+                fields=("company", "-id"),
+                condition=Q(action="subscription.purged"),
+                name="event_of_the_end",
+            ),
         )
 
     def __str__(self) -> str:
