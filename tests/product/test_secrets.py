@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.product.conftest import PASSWORD
 from tests.product.installation import Installation
-from tests.product.visitor import Visitor, accepted
+from tests.product.visitor import TIMEOUT, Visitor, accepted
 
 pytestmark = [pytest.mark.engines, pytest.mark.on_postgresql]
 
 REGISTRY_PASSWORD = "planted-password-of-a-registry"
 SECRET = "planted-value-of-a-secret"
 DEMO = "/clusters/demo/"
+API = "/api/v1"
 # Whatever these tests, or those before them, type as a secret has this word in it.
 PLANTED = re.compile(rb"[\w-]*planted[\w-]*")
 # What Docker and openssl would write.
@@ -143,6 +145,52 @@ def every_page(visitor: Visitor) -> Iterator[tuple[str, bytes]]:
             if plain not in known and "sign-out" not in link and not link.startswith("/static/"):
                 known.add(plain)
                 waiting.append(link)
+
+
+def test_none_is_in_what_programs_are_told(installation: Installation, values: list[bytes]) -> None:
+    found, opened = [], set()
+    for address, content in every_answer(installation):
+        opened.add(address)
+        found += found_in(address, content, values)
+    assert {"/api/v1/clusters/demo/secrets", "/api/v1/clusters/demo/services/api"} <= opened
+    assert not found
+
+
+def every_answer(installation: Installation) -> Iterator[tuple[str, bytes]]:
+    """Ask, with an Owner's token, every address of the API that something can be read at."""
+    code = (
+        "from medstack.actions.tokens import make_token; from medstack.models.events import Actor;"
+        " from medstack.models import Membership;"
+        " owner = Membership.objects.select_related('user', 'company').filter(role='owner')[0];"
+        " print(make_token(owner.company, 'hunt', 'operator', 1, by=Actor(owner.user))[1])"
+    )
+    made = installation.manage("shell", "-v", "0", "-c", code)
+    assert made.returncode == 0, made.stderr
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {made.stdout.strip()}"
+    described = session.get(f"{installation.url}{API}/openapi.json", timeout=TIMEOUT).json()
+    listed: dict[str, dict[str, str]] = {}
+    for template in sorted(path for path, known in described["paths"].items() if "get" in known):
+        before, _, after = template.replace("{slug}", "demo").partition("/{")
+        if after:
+            parameter, _, rest = after.partition("}")
+            first = listed.get(before)
+            if before.endswith("/operations"):
+                first = {"id": newest_operation(installation)}
+            elif first is None:
+                continue
+            before += f"/{first['id' if parameter == 'pk' else parameter]}{rest}"
+        answer = session.get(installation.url + before, timeout=TIMEOUT)
+        assert answer.status_code == 200, (before, answer.text)
+        yield before, answer.content
+        rows = answer.json().get("items")
+        if rows:
+            listed[before] = rows[0]
+
+
+def newest_operation(installation: Installation) -> str:
+    """Return an operation's number, which no address lists."""
+    return str(installation.sql("SELECT max(id) FROM medstack_operation")[0][0])
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "pdf"])
