@@ -144,7 +144,10 @@ def leave(operation: Operation) -> Waiting | None:
         return None
     try:
         with on_node(node, timeout=30) as engine:
-            if engine.info()["Swarm"]["LocalNodeState"] != "inactive":
+            swarm = engine.info()["Swarm"]
+            if node.is_joined and swarm.get("NodeID") not in ("", None, node.swarm_node_id):
+                note(operation, "The Engine belongs to another swarm by now, and stays in it.")
+            elif swarm["LocalNodeState"] != "inactive":
                 if is_last(node):
                     refuse_to_end_the_console(engine)
                 engine.swarm_leave(force=is_last(node))

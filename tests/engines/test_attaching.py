@@ -204,3 +204,18 @@ def test_what_was_there_is_listed_and_can_be_worked_on(heir: World, stranger: En
     assert spec["Mode"] == {"Replicated": {"Replicas": 1}}
     assert spec["Labels"]["made.by"] == "hand", "What the console does not know stays."
     assert running_on(stranger).items() < before.items()
+
+
+def test_an_engine_that_is_in_another_swarm_by_now_is_forgotten_and_stays_there(
+    heir: World, engines: Running, stranger: Engine
+) -> None:
+    second = engines["second"]
+    stranger.swarm_leave(force=True)
+    stranger.swarm_init(second.address, f"{second.address}:2377", [OLDER_POOL], 24)
+    swarm = stranger.swarm_inspect()["ID"]
+    heir.post("nodes/second/remove/", confirmation="second")
+    assert "belongs to another swarm by now" in heir.done().log
+    assert stranger.swarm_inspect()["ID"] == swarm
+    assert not Node.objects.present().filter(cluster=heir.cluster).exists()
+    heir.cluster.refresh_from_db()
+    assert heir.cluster.swarm_id == ""
