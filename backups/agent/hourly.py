@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from backups import restic
-from backups.agent import freezing, halting, policy, snapshot, work
+from backups.agent import freezing, halting, policy, secrets, snapshot, work
 from backups.agent.messages import say
 from backups.agent.policy import Policy
 from backups.agent.volumes import Setting
@@ -124,6 +124,7 @@ class Agent:
             with self.open_engine() as engine:
                 freezing.sweep(engine)
                 halting.sweep(engine)
+                secrets.sweep(engine)
         except EngineError as error:
             self.tell(say("note", text=str(error)))
 

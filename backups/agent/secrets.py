@@ -5,9 +5,11 @@ A job of the Swarm mounts them all and puts them into the repository itself.
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from backups import restic
+from backups.agent.freezing import OWNER, is_running, own_container
 from backups.agent.patience import patiently
 from backups.agent.tags import FORM, SECRETS, tags
 from backups.agent.volumes import Setting
@@ -16,6 +18,7 @@ from clusters import engine as engines
 Json = dict[str, Any]
 # The Swarm secret with the repository's credentials is mounted here in every agent.
 CREDENTIALS = "medstack-agent"
+NAMED = "medstack-secrets-"
 LONGEST = 300.0
 DONE = ("complete", "failed", "rejected", "shutdown", "orphaned", "remove")
 
@@ -28,7 +31,7 @@ def capture(setting: Setting, items: list[Json]) -> str:
     readable = [item for item in items if not item["Spec"].get("Driver")]
     if not readable:
         return ""
-    engine, name = setting.engine, f"medstack-secrets-{setting.due:{FORM}}"
+    engine, name = setting.engine, f"{NAMED}{setting.due:{FORM}}"
     with suppress(engines.NotFound):
         engine.service_remove(name)
     engine.service_create(spec(setting, name, readable))
@@ -51,7 +54,7 @@ def spec(setting: Setting, name: str, items: list[Json]) -> Json:
     mounted = [reference(item, f"{SECRETS}/{item['Spec']['Name']}") for item in items]
     return {
         "Name": name,
-        "Labels": {"medstack.managed": "true"},
+        "Labels": {"medstack.managed": "true", OWNER: own_container()},
         "Mode": {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 1}},
         "TaskTemplate": {
             "ContainerSpec": {
@@ -64,9 +67,36 @@ def spec(setting: Setting, name: str, items: list[Json]) -> Json:
                 "Secrets": [reference(credentials, CREDENTIALS), *mounted],
             },
             "RestartPolicy": {"Condition": "none"},
-            "Placement": {"Constraints": [f"node.id=={engine.info()['Swarm']['NodeID']}"]},
+            "Placement": {"Constraints": [on_this_node(engine)]},
         },
     }
+
+
+def on_this_node(engine: engines.Engine) -> str:
+    """Return the constraint that keeps a job on the node of its agent."""
+    return f"node.id=={engine.info()['Swarm']['NodeID']}"
+
+
+def sweep(engine: engines.Engine) -> None:
+    """Remove the jobs of agents that were killed; only a manager can.
+
+    Until then no secret that such a job mounts, though it has ended, can be removed.
+    """
+    try:
+        left = engine.services(status=False, filters={"name": [NAMED]})
+    except engines.EngineError:
+        return
+    for one in left:
+        owner = (one["Spec"].get("Labels") or {}).get(OWNER, "")
+        placement = one["Spec"]["TaskTemplate"].get("Placement") or {}
+        if owner and placement.get("Constraints") == [on_this_node(engine)]:
+            is_over = not is_running(engine, owner)
+        else:
+            made = datetime.fromisoformat(one["CreatedAt"][:19]).replace(tzinfo=UTC)
+            is_over = (datetime.now(UTC) - made).total_seconds() > 2 * LONGEST
+        if is_over:
+            with suppress(engines.NotFound):
+                engine.service_remove(one["ID"])
 
 
 def newest_credentials(engine: engines.Engine) -> Json:

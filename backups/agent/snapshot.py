@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from backups import restic
-from backups.agent import environment, freezing, halting, volumes
+from backups.agent import environment, freezing, halting, secrets, volumes
 from backups.agent.capture import now
 from backups.agent.messages import say
 from backups.agent.patience import patiently
@@ -32,6 +32,7 @@ def take(
     patiently(lambda: restic.unlock(setting.repository))
     freezing.sweep(setting.engine)
     halting.sweep(setting.engine)
+    secrets.sweep(setting.engine)
     begun = now()
     seen = volumes.listed(setting.engine)
     known = {part.volume: part for part in (earlier.volumes if earlier else ())}

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -20,6 +20,8 @@ from medstack.operations import Kind, Step, Waiting, note, register
 MODELS: dict[str, type[Config] | type[Secret]] = {"config": Config, "secret": Secret}
 # The swarm removes a deleted service's containers some seconds after they have stopped.
 CONTAINERS_GO_WITHIN = timedelta(seconds=20)
+# A snapshot's job mounts every secret for some seconds; a killed agent's, until the next begins.
+HELD_FOR_A_MOMENT = timedelta(minutes=2)
 
 
 def item_of(operation: Operation) -> Config | Secret:
@@ -104,8 +106,23 @@ def remove_former(operation: Operation) -> Waiting | None:
     for version in former:
         if users := services_that_use(version):
             note(operation, f"{version} stays: {', '.join(s.name for s in users)} use it.")
-        else:
+            continue
+        try:
             remove_from_engine(version)
+        except engines.Refused as error:
+            if waiting := until_it_is_free(operation, error):
+                return waiting
+            # What was asked for is done: every service of ours has the new value.
+            note(operation, f"{version} stays until the next change: {error}")
+    return None
+
+
+def until_it_is_free(operation: Operation, error: engines.Refused) -> Waiting | None:
+    """Wait for whatever holds a secret for a moment only, as the job of a snapshot does."""
+    now = timezone.now()
+    since = operation.intent.setdefault("refused_since", now.isoformat())
+    if now - datetime.fromisoformat(since) < HELD_FOR_A_MOMENT:
+        return Waiting(str(error))
     return None
 
 
@@ -126,7 +143,13 @@ def delete_all_versions(operation: Operation) -> Waiting | None:
     """Remove all versions; the Engine itself refuses while a service uses one."""
     item = item_of(operation)
     for version in type(item).objects.present().filter(cluster=item.cluster, name=item.name):
-        remove_from_engine(version)
+        try:
+            remove_from_engine(version)
+        except engines.Refused as error:
+            by_a_snapshot = "medstack-secrets-" in str(error)
+            if by_a_snapshot and (waiting := until_it_is_free(operation, error)):
+                return waiting
+            raise
     return None
 
 

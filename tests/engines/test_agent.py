@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from backups import image, jobs, opening, restic
-from backups.agent import policy, snapshot, volumes
-from backups.agent.freezing import CAPTURE, frozen
+from backups.agent import policy, secrets, snapshot, volumes
+from backups.agent.freezing import CAPTURE, OWNER, frozen
 from backups.agent.volumes import Seen, Setting
 from backups.forms.repository import RepositoryForm
 from backups.models import Repository
@@ -213,6 +213,29 @@ def test_the_leading_manager_captures_the_environment_and_every_secret_byte_for_
     # The agent that starts once more finds the report, and takes nothing twice.
     assert not agent(node, repository, due + timedelta(minutes=9)).look()
     engine.service_remove(started)
+
+
+def test_a_killed_agents_job_lets_go_of_the_secrets(
+    node: Node, repository: restic.Repository, engine: Engine
+) -> None:
+    (item,) = [one for one in engine.secrets() if one["Spec"]["Name"] == "key"]
+    setting = Setting(
+        engine=engine,
+        repository=repository,
+        cluster="c1",
+        node="node-1",
+        due=HOUR,
+        policy=policy.Policy(image=image.name()),
+    )
+    body = secrets.spec(setting, "medstack-secrets-of-nobody", [item])
+    body["Labels"][OWNER] = "0" * 64
+    engine.service_create(body)
+    mine = secrets.spec(setting, "medstack-secrets-of-somebody", [item])
+    engine.service_create(mine)
+    agent(node, repository, HOUR).sweep()
+    left = [one["Spec"]["Name"] for one in engine.services(filters={"name": [secrets.NAMED]})]
+    assert left == ["medstack-secrets-of-somebody"], "Nobody knows whose it is: it may be at work."
+    engine.service_remove("medstack-secrets-of-somebody")
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,15 @@ import base64
 import io
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from clusters.gateway import on_node
 from clusters.models import Config, Node, Secret
+from clusters.tasks import objects
 from medstack.models import Event, Operation
 from medstack.operations import RUN
 from medstack.queue import enqueue
@@ -24,7 +27,7 @@ from tests.engines.acting import (
     tasks_of,
     two_nodes,
 )
-from tests.engines.conftest import World
+from tests.engines.conftest import IMAGE, World, work_until
 
 pytestmark = pytest.mark.engines
 
@@ -151,6 +154,56 @@ def test_a_rotated_secret_reaches_every_service_and_its_former_version_goes(worl
     assert "password-v2" in names and "password" not in names and "key" in names
     page = world.page("docker/secrets/password/")
     assert "password-v2" in page and "user-1" in page
+
+
+@contextmanager
+def read_by_a_snapshot(world: World, secret: str) -> Iterator[None]:
+    """Let a service hold a secret as the job of a snapshot does."""
+    with world.manager() as engine:
+        (found,) = [one for one in engine.secrets() if one["Spec"]["Name"] == secret]
+        file = {"Name": secret, "UID": "0", "GID": "0", "Mode": 0o400}
+        mount = {"SecretID": found["ID"], "SecretName": secret, "File": file}
+        container = {"Image": IMAGE, "Secrets": [mount]}
+        made = engine.service_create(
+            {
+                "Name": "medstack-secrets-20260301T100000Z",
+                "TaskTemplate": {"ContainerSpec": container},
+                "Mode": {"Replicated": {"Replicas": 0}},
+            }
+        )
+        yield
+        engine.service_remove(made)
+
+
+def held() -> bool:
+    """Say whether the newest operation waits for what holds a secret."""
+    return "in use by" in Operation.objects.latest("pk").detail
+
+
+def test_a_secret_that_a_snapshot_reads_is_replaced_at_once_and_goes_when_it_was_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.post("docker/secrets/new/", name="read", text=PLANTED)
+    settled(world)
+    with read_by_a_snapshot(world, "read"):
+        world.post("docker/secrets/read/rotate/", text=SUCCESSOR)
+        work_until(held)
+        assert {"read", "read-v2"} <= engine_names(world, "secrets")
+    settled(world)
+    assert "read" not in engine_names(world, "secrets")
+    monkeypatch.setattr(objects, "HELD_FOR_A_MOMENT", timedelta(0))
+    with read_by_a_snapshot(world, "read-v2"):
+        world.post("docker/secrets/read/rotate/", text=PLANTED)
+        assert "stays until the next change" in settled(world).log
+    world.post("docker/secrets/read/rotate/", text=SUCCESSOR)
+    settled(world)
+    monkeypatch.undo()
+    assert {"read-v2", "read-v3"}.isdisjoint(engine_names(world, "secrets"))
+    with read_by_a_snapshot(world, "read-v4"):
+        world.post("docker/secrets/read/delete/")
+        work_until(held)
+    settled(world)
+    assert not {one for one in engine_names(world, "secrets") if one.startswith("read")}
 
 
 def test_a_rotated_config_replaces_no_task_of_other_services(world: World) -> None:

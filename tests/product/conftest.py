@@ -88,7 +88,7 @@ def first_sign_in(page: Page, printed: str) -> None:
 @pytest.fixture(scope="package")
 def visitor(installation: Installation, cookies: dict[str, str]) -> Visitor:
     """Return the Owner, who uses the pages by HTTP."""
-    return Visitor(installation.url, cookies)
+    return Visitor(installation.url, cookies, password=PASSWORD)
 
 
 @pytest.fixture(scope="package")

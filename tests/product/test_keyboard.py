@@ -9,6 +9,7 @@ from clusters.engine.errors import NotFound
 from tests.keyboard import follow, here, tab_to, write
 from tests.product.conftest import PASSWORD
 from tests.product.installation import Installation
+from tests.product.visitor import CONFIRM
 
 pytestmark = [pytest.mark.engines, pytest.mark.on_postgresql, pytest.mark.browser]
 
@@ -29,11 +30,11 @@ def press(page: Page, name: str, key: str = "Enter") -> None:
     tab_to(page, name)
     with page.expect_navigation():
         page.keyboard.press(key)
-    if "/reauthenticate/" in page.url:
+    if CONFIRM in page.url:
         # Some time after the sign-in people are asked once more who they are.
         write(page, "Password", PASSWORD)
         page.keyboard.press("Enter")
-        page.wait_for_url(lambda url: "/reauthenticate/" not in url)
+        page.wait_for_url(lambda url: CONFIRM not in url)
 
 
 def unfold(page: Page, name: str) -> None:

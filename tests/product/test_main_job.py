@@ -13,7 +13,9 @@ from clusters.demo_certificate import signed_for
 from clusters.local.images import demo_image
 from clusters.local.ingress_images import caddy_image, traefik_image
 from tests.engines.acting import QUICK
+from tests.product.conftest import PASSWORD
 from tests.product.installation import Installation, eventually
+from tests.product.visitor import CONFIRM
 
 pytestmark = [pytest.mark.engines, pytest.mark.on_postgresql, pytest.mark.browser]
 
@@ -55,6 +57,15 @@ def field(page: Page, name: str, value: str) -> None:
     if not found.is_visible():
         found.locator("xpath=ancestor::details[1]/summary").click()
     found.fill(value)
+
+
+def confirm(page: Page) -> None:
+    """Say once more who one is, where some time has passed since the sign-in."""
+    page.wait_for_url(re.compile(f"/restore/|{CONFIRM}"))
+    if CONFIRM in page.url:
+        field(page, "password", PASSWORD)
+        press(page, "Confirm")
+        page.wait_for_url(lambda url: CONFIRM not in url)
 
 
 def add_row(page: Page, name: str) -> None:
@@ -186,6 +197,7 @@ def test_a_snapshot_is_taken_and_its_volume_restored(page: Page) -> None:
     page.goto("/clusters/clinic/backups/volumes/")
     page.get_by_role("link", name=re.compile("portal-data")).first.click()
     go(page, "Restore")
+    confirm(page)
     field(page, "name", "portal-data-again")
     press(page, "Restore")
     watch_to_the_end(page)

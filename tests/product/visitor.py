@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
 from tests.engines.acting import form_on, problems_on
 
 TIMEOUT = 60
+CONFIRM = "/account/confirm/"
 
 
 class Unanswered(Exception):
@@ -18,8 +20,8 @@ class Unanswered(Exception):
 class Visitor:
     """A session with the console."""
 
-    def __init__(self, url: str, cookies: Mapping[str, str]) -> None:
-        self.url = url
+    def __init__(self, url: str, cookies: Mapping[str, str], *, password: str = "") -> None:
+        self.url, self.password = url, password
         self.session = requests.Session()
         for name, value in cookies.items():
             self.session.cookies.set(name, value, domain="127.0.0.1", path="/")
@@ -29,9 +31,19 @@ class Visitor:
         return self._send("GET", path)
 
     def post(self, path: str, fields: Mapping[str, Any] | None = None) -> requests.Response:
-        """Send a form and return the first answer: a redirection where all was well."""
+        """Send a form and return the first answer: a redirection where all was well.
+
+        Some time after the sign-in people are asked once more who they are; they say it.
+        """
+        answer = self._post(path, fields or {})
+        if self.password and CONFIRM in answer.headers.get("Location", ""):
+            self._post(CONFIRM, {"password": self.password})
+            answer = self._post(path, fields or {})
+        return answer
+
+    def _post(self, path: str, fields: Mapping[str, Any]) -> requests.Response:
         token = self.session.cookies.get("csrftoken", "")
-        data = {**(fields or {}), "csrfmiddlewaretoken": token}
+        data = {**fields, "csrfmiddlewaretoken": token}
         return self._send("POST", path, data=data, allow_redirects=False)
 
     def fill_in(self, path: str, field: str, **typed: Any) -> requests.Response:
@@ -52,7 +64,7 @@ class Visitor:
 def accepted(response: requests.Response) -> requests.Response:
     """Return an answer that leads on; else fail with what the page says."""
     assert response.status_code == 302, (response.status_code, problems_on(response.text))
-    assert "/sign-in/" not in response.headers["Location"]
+    assert not {"/sign-in/", CONFIRM} & {urlsplit(response.headers["Location"]).path}
     return response
 
 
