@@ -84,6 +84,32 @@ class RepositoryForm(forms.Form):
         help_text="PEM, if the storage's certificate is not a public one.",
     )
 
+    @property
+    def sections(self) -> list[dict[str, Any]]:
+        """Return the fields in groups; what the chosen kind needs is open, and what is in error."""
+        kind = self["kind"].value()
+        groups = (
+            ("Place", "", ("kind", "url", "region", "password"), (kind,)),
+            (
+                "Credentials",
+                "for REST servers and S3",
+                ("console_name", "console_secret", "node_url", "node_name", "node_secret"),
+                (Repository.Kind.REST, Repository.Kind.S3),
+            ),
+            ("Keys", "for SFTP", ("console_key", "node_key", "host_key"), (Repository.Kind.SFTP,)),
+            ("Certificate", "where it is not a public one", ("ca",), ()),
+        )
+        return [
+            {
+                "title": title,
+                "note": note,
+                "fields": [self[name] for name in names],
+                "collapsed": kind not in kinds and not (names == ("ca",) and self["ca"].value()),
+                "has_errors": self.is_bound and any(name in self.errors for name in names),
+            }
+            for title, note, names, kinds in groups
+        ]
+
     def clean(self) -> dict[str, Any]:
         """Ask for what the chosen kind needs."""
         values = super().clean() or {}
