@@ -41,6 +41,23 @@ class Together(LoadFileScheduling):  # type: ignore[misc]
         return folder if folder.endswith("/product") else f"{folder}/{rest}"
 
 
+# What takes minutes begins first, so that no process works on alone in the end.
+LONG = (
+    "tests/product/",
+    "tests/engines/test_console_stack.py",
+    "tests/engines/test_killed_worker.py",
+    "tests/engines/test_restoring.py",
+    "tests/engines/test_protection.py",
+    "tests/engines/test_backup_faults.py",
+    "tests/engines/test_environment_restore.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests' files by how long they take, as far as it matters."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
     return Together(config, log)

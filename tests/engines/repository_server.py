@@ -31,9 +31,10 @@ def repository_server(local_network: dict[str, object], rows: None) -> Iterator[
     from clusters.local.locks import held
     from clusters.local.networking import ensure_bridge
 
-    root, port = Path(tempfile.mkdtemp(prefix="msr")), free_port()
+    port = free_port()
     with (
-        override_settings(BACKUPS=True, REPOSITORIES_ROOT=root, REPOSITORY_PORT=port),
+        tempfile.TemporaryDirectory(prefix="msr") as folder,
+        override_settings(BACKUPS=True, REPOSITORIES_ROOT=Path(folder), REPOSITORY_PORT=port),
         # The tests also run around full hours, at which purging makes room for the snapshot.
         mock.patch.object(long_run, "BEFORE_THE_HOUR", timedelta(0)),
         mock.patch.object(long_run, "AFTER_THE_HOUR", timedelta(0)),
@@ -44,11 +45,11 @@ def repository_server(local_network: dict[str, object], rows: None) -> Iterator[
         serving.authority()
         serving.write_users()
         command = serving.command(["127.0.0.1", str(network.gateway)], port)
-        with (root / "log").open("wb") as log:
+        with Path(folder, "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env={"PATH": os.defpath})
         try:
             wait_for(port, process)
-            yield root
+            yield Path(folder)
         finally:
             process.terminate()
             process.wait(10)
