@@ -12,6 +12,7 @@ from backups.models import Repository
 from clusters.engine import Refused, Unreachable
 from clusters.engine.endpoint import HOST, USER
 from clusters.engine.sockets import resolve
+from medstack.forms.sections import section
 
 KEY = forms.Textarea(attrs={"rows": 4, "autocomplete": "off", "spellcheck": "false"})
 SECRET = forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"})
@@ -99,14 +100,15 @@ class RepositoryForm(forms.Form):
             ("Keys", "for SFTP", ("console_key", "node_key", "host_key"), (Repository.Kind.SFTP,)),
             ("Certificate", "where it is not a public one", ("ca",), ()),
         )
+        is_given = bool(self["ca"].value())
         return [
-            {
-                "title": title,
-                "note": note,
-                "fields": [self[name] for name in names],
-                "collapsed": kind not in kinds and not (names == ("ca",) and self["ca"].value()),
-                "has_errors": self.is_bound and any(name in self.errors for name in names),
-            }
+            section(
+                self,
+                title,
+                names,
+                note=note,
+                collapsed=kind not in kinds and not (names == ("ca",) and is_given),
+            )
             for title, note, names, kinds in groups
         ]
 

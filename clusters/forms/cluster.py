@@ -15,6 +15,7 @@ from clusters.engine import Endpoint
 from clusters.forms.fields import WriteOnlyTextarea
 from clusters.models import Cluster, Node
 from clusters.page_reads import ask
+from medstack.forms.sections import section
 from medstack.models import Company
 
 HOST_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
@@ -174,27 +175,17 @@ class AttachForm(NodeForm):
     @property
     def sections(self) -> list[dict[str, Any]]:
         """Return the fields in groups; the credentials open by themselves when in error."""
+        scheme = str(self.data.get("endpoint_url", "")).partition(":")[0]
         basics = [
             self[name]
             for name in ("name", "role", "endpoint_url", "address", "adopt")
             if name in self.fields
         ]
         ssh, tls = ("ssh_key", "ssh_host_key"), ("tls_ca", "tls_cert", "tls_key")
-        scheme = str(self.data.get("endpoint_url", "")).partition(":")[0]
         return [
             {"title": "Engine", "fields": basics, "collapsed": False},
-            {
-                "title": "SSH",
-                "fields": [self[name] for name in ssh],
-                "collapsed": scheme != "ssh",
-                "has_errors": any(name in self.errors for name in ssh) if self.is_bound else False,
-            },
-            {
-                "title": "TLS",
-                "fields": [self[name] for name in tls],
-                "collapsed": scheme != "tcp",
-                "has_errors": any(name in self.errors for name in tls) if self.is_bound else False,
-            },
+            section(self, "SSH", ssh, collapsed=scheme != "ssh"),
+            section(self, "TLS", tls, collapsed=scheme != "tcp"),
         ]
 
     def clean_address(self) -> str:

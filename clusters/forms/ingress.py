@@ -15,6 +15,7 @@ from clusters.ingress.domains import shown
 from clusters.models import Certificate, Cluster, DomainMapping, LoadBalancer, Node
 from clusters.names import variable
 from clusters.preflight import engine_number
+from medstack.forms.sections import section
 
 PEM = forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off"})
 DIRECTORIES = (
@@ -130,13 +131,13 @@ class LoadBalancerForm(forms.ModelForm[LoadBalancer]):
             ("Images", ("image", "socket_image"), True),
         )
         return [
-            {
-                "title": title,
-                "fields": [self[name] for name in names],
-                "collapsed": (collapsed and not any(self[name].value() for name in names))
+            section(
+                self,
+                title,
+                names,
+                collapsed=(collapsed and not any(self[name].value() for name in names))
                 or title == "Images",
-                "has_errors": self.is_bound and any(name in self.errors for name in names),
-            }
+            )
             for title, names, collapsed in groups
         ]
 

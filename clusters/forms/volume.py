@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from clusters import names
 from clusters.forms.confirmation import ConfirmationForm
 from clusters.models import Cluster, Node, Volume
+from medstack.forms.sections import section
 
 SERVER = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$")
 MOUNT_OPTIONS = re.compile(r"^[a-z0-9_]+(=[A-Za-z0-9_.:/-]+)?(,[a-z0-9_]+(=[A-Za-z0-9_.:/-]+)?)*$")
@@ -76,22 +77,10 @@ class VolumeForm(forms.Form):
         kind = self.data.get("kind") if self.is_bound else "local"
         return [
             {"title": "Volume", "fields": [self["name"], self["node"], self["kind"]]},
-            self.section("NFS share", NFS, note="for the kind NFS", is_open=kind == "nfs"),
-            self.section("Memory", TMPFS, note="for the kind tmpfs", is_open=kind == "tmpfs"),
-            self.section("Labels", ("labels",), note="optional", is_open=False),
+            section(self, "NFS share", NFS, note="for the kind NFS", collapsed=kind != "nfs"),
+            section(self, "Memory", TMPFS, note="for the kind tmpfs", collapsed=kind != "tmpfs"),
+            section(self, "Labels", ("labels",), note="optional", collapsed=True),
         ]
-
-    def section(
-        self, title: str, fields: tuple[str, ...], *, note: str, is_open: bool
-    ) -> dict[str, Any]:
-        """Return one section that is closed until it matters."""
-        return {
-            "title": title,
-            "note": note,
-            "fields": [self[name] for name in fields],
-            "collapsed": not is_open,
-            "has_errors": self.is_bound and any(name in self.errors for name in fields),
-        }
 
     def clean_name(self) -> str:
         """Refuse what Docker refuses."""
