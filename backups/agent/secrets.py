@@ -86,10 +86,11 @@ def sweep(engine: engines.Engine) -> None:
         left = engine.services(status=False, filters={"name": [NAMED]})
     except engines.EngineError:
         return
+    here = on_this_node(engine) if left else ""
     for one in left:
         owner = (one["Spec"].get("Labels") or {}).get(OWNER, "")
         placement = one["Spec"]["TaskTemplate"].get("Placement") or {}
-        if owner and placement.get("Constraints") == [on_this_node(engine)]:
+        if owner and placement.get("Constraints") == [here]:
             is_over = not is_running(engine, owner)
         else:
             made = datetime.fromisoformat(one["CreatedAt"][:19]).replace(tzinfo=UTC)

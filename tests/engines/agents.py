@@ -2,13 +2,8 @@
 
 import json
 import os
-import socket
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +17,7 @@ from backups.agent.messages import Job
 from backups.agent.tags import tags
 from backups.manifest import parse
 from backups.parts import Report
+from backups.server import whole
 from clusters.engine import Engine
 from clusters.gateway import on_node
 from clusters.local.configuration import configured
@@ -30,19 +26,12 @@ from clusters.models import Node
 from medstack.models import Operation
 from medstack.operations import Waiting
 from tests.engines.conftest import World
+from tests.engines.ways import until
+from tests.repositories.servers import free_port, program, serving
 from tests.stores import PASSWORD, empty_store
 
 Json = dict[str, Any]
 VALUE = bytes(range(256)) + b"\nno end of line"
-
-
-def until(condition: Callable[[], Any], within: float = 60) -> Any:
-    """Return what a condition answers as soon as it is true."""
-    end = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < end, "The condition never came true."
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -60,29 +49,11 @@ def repository(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Serve a repository that can be added to only, at the address that the nodes see."""
     folder = tmp_path_factory.mktemp("repository")
     address = str(configured().gateway)
-    with socket.socket() as free:
-        free.bind((address, 0))
-        port = free.getsockname()[1]
+    port = free_port(address)
     empty_store(folder)
-    rclone = str(Path(sys.executable).with_name("rclone"))
-    options = ["--append-only", "--addr", f"{address}:{port}", str(folder)]
-    command = [rclone, "serve", "restic", *options]
-    server = subprocess.Popen(
-        command, env={"HOME": str(folder)}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    found = restic.Repository(f"rest:http://{address}:{port}/", PASSWORD)
-
-    def answers() -> bool:
-        with suppress(restic.Unreachable):
-            return restic.exists(found)
-        return False
-
-    try:
-        until(answers)
-        yield found
-    finally:
-        server.terminate()
-        server.wait(20)
+    command = (program("rclone"), "serve", "restic", whole.remote(folder), "--append-only")
+    with serving(address, port, *command, "--config=/dev/null", f"--addr={address}:{port}"):
+        yield restic.Repository(f"rest:http://{address}:{port}/", PASSWORD)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -130,7 +101,7 @@ def done(world: World, node: Node, work: Job, **options: Any) -> Json:
     """Let a container do a job, as an operation does, and return what it says in the end."""
     row = operation(world)
     try:
-        told: Json = until(lambda: settled(jobs.follow(row, node, work, **options)), 120)
+        told: Json = until(lambda: settled(jobs.follow(row, node, work, **options)), within=120)
         return told
     finally:
         jobs.remove(row, node)

@@ -40,10 +40,10 @@ from tests.engines.agents import (
     repository,
     settled,
     snapshot_job,
-    until,
     volume_mount,
 )
 from tests.engines.conftest import IMAGE, World
+from tests.engines.ways import until
 from tests.repositories.servers import SERVERS
 from tests.stores import PASSWORD
 

@@ -8,7 +8,7 @@ import os
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from backups.server import serving, whole
+from tests.engines.ways import until
 from tests.repositories.servers import LOOPBACK, free_port
 from tests.repositories.servers import serving as running
 
@@ -55,7 +56,7 @@ class Store:
             connection.putheader(header, value)
         connection.putheader("Content-Length", str(len(CONTENT)))
         connection.endheaders(CONTENT[: len(CONTENT) // 2])
-        wait_for(lambda: sum(one.stat().st_size for one in self.files()) > 0)
+        until(lambda: sum(one.stat().st_size for one in self.files()) > 0)
         yield connection
         connection.close()
 
@@ -95,7 +96,7 @@ def test_a_file_that_is_being_written_is_seen_by_nobody(store: Store) -> None:
 def test_what_a_killed_server_had_half_of_is_stored_by_the_next_attempt(store: Store) -> None:
     command = serving.command([LOOPBACK], store.port)
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_for(lambda: answers(store))
+    until(lambda: answers(store))
     with store.half_sent():
         server.kill()
         server.wait(10)
@@ -128,10 +129,3 @@ def answers(store: Store) -> bool:
         return store.asked("GET", "index/")[0] == 200
     except OSError:
         return False
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
